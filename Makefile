@@ -1,0 +1,53 @@
+# The targets; `make` alone lists them.
+GO ?= go
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test check format vet staticcheck race real-traffic crash simulate bench fuzz metrics-doc
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+build: ## compile bin/understudy
+	@mkdir -p bin
+	$(GO) build -o bin/understudy ./cmd/understudy
+
+demo: build ## the whole arc on this machine with simulated providers, about half a minute
+	./bin/understudy demo
+
+test: ## the tests that run in minutes
+	$(GO) test ./...
+
+check: format vet staticcheck race ## format, vet, staticcheck, import rule, tests with the race detector
+
+format:
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-clean:"; echo "$$out"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+	$(GO) vet -tags 'simulate realtraffic crash' ./...
+
+staticcheck:
+	$(GO) run $(STATICCHECK) ./...
+
+race:
+	$(GO) test -race ./...
+
+real-traffic: ## 784 recorded requests through the daemon (needs ../shared)
+	$(GO) test -tags realtraffic -count=1 -timeout 20m -v -run TestRealTraffic ./cmd/understudy
+
+crash: ## the same with kill -9, ten times (needs ../shared)
+	$(GO) test -tags crash -count=1 -timeout 30m -v -run TestCrash ./cmd/understudy
+
+simulate: ## long simulations of the decision rule
+	$(GO) test -tags simulate -count=1 -timeout 60m -v -run Simulat ./canary/...
+
+bench: ## benchmarks, as ratios where something is there to compare with
+	$(GO) test -run '^$$' -bench . -benchmem ./llm/... ./judge ./canary/... ./capture
+
+fuzz: ## every fuzz target for half a minute
+	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	  echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 30s $$p || exit 1; done; done
+
+metrics-doc: ## write docs/metrics.md anew from what the code registers
+	$(GO) test -count=1 -run TestMetricsDocumented ./cmd/understudy -update

@@ -1,0 +1,106 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// SocketName is the admin socket's name inside the state directory.
+const SocketName = "admin.sock"
+
+// An Admin serves the admin listener and the admin socket. Whoever may open the
+// socket (mode 0600) may use the whole API; the listener shows health, metrics
+// and figures, never texts.
+type Admin struct {
+	tcp, unix net.Listener
+	servers   []*http.Server
+}
+
+// ListenAdmin binds both. The state directory must be locked by this process:
+// a socket that is there already is a dead one's.
+func ListenAdmin(addr, dir string) (*Admin, error) {
+	tcp, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("admin.listen: %w; free the address or set another [admin] listen", err)
+	}
+	path := filepath.Join(dir, SocketName)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		tcp.Close()
+		return nil, fmt.Errorf("remove old admin socket: %w", err)
+	}
+	unix, err := listenUnix(dir)
+	if err != nil {
+		tcp.Close()
+		return nil, fmt.Errorf("open admin socket: %w", err)
+	}
+	return &Admin{tcp: tcp, unix: unix}, nil
+}
+
+// listenUnix binds through the directory's descriptor: the path of a socket
+// may be 107 bytes long, a state directory's path is often longer.
+func listenUnix(dir string) (net.Listener, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	short := fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), SocketName)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false)
+	if err := os.Chmod(filepath.Join(dir, SocketName), 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// DialAdmin connects to the admin socket of the daemon that uses dir.
+func DialAdmin(ctx context.Context, dir string) (net.Conn, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), SocketName))
+}
+
+// Addr is the bound address of the listener.
+func (a *Admin) Addr() string { return a.tcp.Addr().String() }
+
+// Serve serves the open handler on the listener and the full one on the
+// socket until ctx ends.
+func (a *Admin) Serve(ctx context.Context, open, full http.Handler) error {
+	fail := make(chan error, 2)
+	for l, h := range map[net.Listener]http.Handler{a.tcp: open, a.unix: full} {
+		s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+		a.servers = append(a.servers, s)
+		go func() { fail <- s.Serve(l) }()
+	}
+	select {
+	case <-ctx.Done():
+	case err := <-fail:
+		a.Close()
+		return err
+	}
+	a.Close()
+	return nil
+}
+
+// Close ends both listeners and their connections.
+func (a *Admin) Close() {
+	a.tcp.Close()
+	a.unix.Close()
+	for _, s := range a.servers {
+		s.Close()
+	}
+}

@@ -1,0 +1,287 @@
+package journal
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Buckets counts in what a candidate's share of the exchanges ended. Their sum
+// is the number of exchanges in the candidate's scope.
+type Buckets struct {
+	Trial         int `json:"trial"`
+	NotComparable int `json:"not_comparable"`
+	OverBudget    int `json:"over_budget"`
+	DeadLetter    int `json:"dead_letter"`
+	Expired       int `json:"expired"`
+	Pending       int `json:"pending"`
+}
+
+// Accounts counts, from the streams themselves, what became of every stored
+// exchange for every candidate. It reads headers only and answers from memory,
+// so that it answers when NATS does not.
+type Accounts struct {
+	j *Journal
+
+	mu         sync.Mutex
+	candidates func(submodule string) []string
+	open       map[uint64]*tally // by message, until all of its candidates are done
+	captured   map[string]int    // records by sub-module
+	ingested   map[string]int
+	done       map[string]map[string]*Buckets // candidate → sub-module → terminal buckets
+	seen       [2]uint64                      // last message read of exchanges and trials
+	current    [2]bool                        // whether the end of each was reached
+}
+
+// A tally is one exchange message: its records, and how many are done by candidate.
+type tally struct {
+	submodule string
+	records   int
+	done      map[string]int
+}
+
+// NewAccounts makes empty accounts; candidates names the candidates of a sub-module.
+func NewAccounts(j *Journal, candidates func(submodule string) []string) *Accounts {
+	a := &Accounts{j: j, candidates: candidates}
+	a.reset()
+	return a
+}
+
+func (a *Accounts) reset() {
+	a.open = map[uint64]*tally{}
+	a.captured, a.ingested = map[string]int{}, map[string]int{}
+	a.done = map[string]map[string]*Buckets{}
+	a.seen, a.current = [2]uint64{}, [2]bool{}
+}
+
+// SetCandidates replaces the scope, after a reload of the configuration.
+func (a *Accounts) SetCandidates(candidates func(submodule string) []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.candidates = candidates
+}
+
+// Run keeps the accounts until ctx ends.
+func (a *Accounts) Run(ctx context.Context) error {
+	a.j.Keep(ctx, "accounts", func(ctx context.Context) error {
+		a.mu.Lock()
+		a.reset()
+		a.mu.Unlock()
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		fail := make(chan error, 3)
+		go func() { fail <- a.j.Follow(ctx, StreamExchanges, true, a.exchange) }()
+		go func() { fail <- a.j.Follow(ctx, StreamTrials, true, a.trial) }()
+		go func() { fail <- a.expire(ctx) }()
+		err := <-fail
+		cancel()
+		<-fail
+		<-fail
+		return err
+	})
+	return nil
+}
+
+func (a *Accounts) exchange(m *Message) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	submodule, source, ok := SubjectOf(m.Subject)
+	if ok {
+		n := m.count()
+		if source != SourceCapture {
+			a.ingested[submodule] += n
+		} else {
+			a.captured[submodule] += n
+		}
+		t := a.tally(m.Seq)
+		t.submodule, t.records = submodule, n
+		a.settle(m.Seq, t)
+	}
+	a.saw(0, m)
+	return nil
+}
+
+func (a *Accounts) tally(seq uint64) *tally {
+	t := a.open[seq]
+	if t == nil {
+		t = &tally{done: map[string]int{}}
+		a.open[seq] = t
+	}
+	return t
+}
+
+func (a *Accounts) trial(m *Message) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t := strings.Split(m.Subject, "."); len(t) == 5 {
+		submodule, candidate := Unescape(t[2]), Unescape(t[3])
+		b := a.buckets(candidate, submodule)
+		switch Disposition(m.Header.Get(HeaderDisposition)) {
+		case Tried:
+			b.Trial++
+		case NotComparable:
+			b.NotComparable++
+		case OverBudget:
+			b.OverBudget++
+		case DeadLetter:
+			b.DeadLetter++
+		}
+		if seq, err := strconv.ParseUint(m.Header.Get(HeaderSeq), 10, 64); err == nil {
+			t := a.tally(seq)
+			t.done[candidate]++
+			a.settle(seq, t)
+		}
+	}
+	a.saw(1, m)
+	return nil
+}
+
+func (a *Accounts) saw(i int, m *Message) {
+	a.seen[i] = m.Seq
+	a.current[i] = a.current[i] || m.Behind == 0
+}
+
+// CaughtUp tells whether everything that the streams hold now has been counted.
+func (a *Accounts) CaughtUp(ctx context.Context) (bool, error) {
+	for i, stream := range []string{StreamExchanges, StreamTrials} {
+		end, err := a.j.LastSeq(ctx, stream)
+		if err != nil {
+			return false, err
+		}
+		a.mu.Lock()
+		seen := a.seen[i]
+		a.mu.Unlock()
+		if seen < end {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (a *Accounts) buckets(candidate, submodule string) *Buckets {
+	by := a.done[candidate]
+	if by == nil {
+		by = map[string]*Buckets{}
+		a.done[candidate] = by
+	}
+	if by[submodule] == nil {
+		by[submodule] = &Buckets{}
+	}
+	return by[submodule]
+}
+
+// settle forgets a message all of whose records are done for all candidates.
+func (a *Accounts) settle(seq uint64, t *tally) {
+	if t.records == 0 {
+		return
+	}
+	for _, c := range a.candidates(t.submodule) {
+		if t.done[c] < t.records {
+			return
+		}
+	}
+	delete(a.open, seq)
+}
+
+// expire counts what left the stream by age before it was tried.
+func (a *Accounts) expire(ctx context.Context) error {
+	tick := time.NewTicker(10 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if !a.j.Up() {
+			continue
+		}
+		if info, err := a.j.streams[StreamExchanges].Info(ctx); err == nil {
+			a.expireBefore(info.State)
+		}
+	}
+}
+
+func (a *Accounts) expireBefore(state jetstream.StreamState) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.current[0] || !a.current[1] {
+		return
+	}
+	for seq, t := range a.open {
+		if seq >= state.FirstSeq || t.records == 0 {
+			continue
+		}
+		for _, c := range a.candidates(t.submodule) {
+			a.buckets(c, t.submodule).Expired += t.records - t.done[c]
+		}
+		delete(a.open, seq)
+	}
+}
+
+// Ingested is the number of exchanges that foreign publishers sent.
+func (a *Accounts) Ingested() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := 0
+	for _, k := range a.ingested {
+		n += k
+	}
+	return n
+}
+
+// Stored is the number of captured exchanges that the stream was seen to hold.
+func (a *Accounts) Stored() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := 0
+	for _, k := range a.captured {
+		n += k
+	}
+	return n
+}
+
+// Candidates gives the buckets of every candidate in its scope.
+func (a *Accounts) Candidates() map[string]Buckets {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := map[string]Buckets{}
+	scope := map[string]int{}
+	for _, by := range []map[string]int{a.captured, a.ingested} {
+		for submodule, n := range by {
+			for _, c := range a.candidates(submodule) {
+				scope[c] += n
+				if _, ok := out[c]; !ok {
+					out[c] = a.sum(c)
+				}
+			}
+		}
+	}
+	for c, n := range scope {
+		b := out[c]
+		b.Pending = max(0, n-b.Trial-b.NotComparable-b.OverBudget-b.DeadLetter-b.Expired)
+		out[c] = b
+	}
+	return out
+}
+
+// sum adds a candidate's buckets over the sub-modules that are in its scope now.
+func (a *Accounts) sum(candidate string) Buckets {
+	var s Buckets
+	for submodule, b := range a.done[candidate] {
+		for _, c := range a.candidates(submodule) {
+			if c == candidate {
+				s.Trial += b.Trial
+				s.NotComparable += b.NotComparable
+				s.OverBudget += b.OverBudget
+				s.DeadLetter += b.DeadLetter
+				s.Expired += b.Expired
+			}
+		}
+	}
+	return s
+}

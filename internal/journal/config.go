@@ -1,0 +1,126 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Config is the section [nats].
+type Config struct {
+	// Mode is "embedded" (a NATS server inside this process) or "external".
+	Mode string `toml:"mode"`
+	// Dir is the state directory: the embedded store, counters, keys, and the
+	// admin socket. One daemon at a time may use it.
+	Dir string `toml:"dir"`
+	// URL of an external NATS; several, separated by commas.
+	URL string `toml:"url"`
+	// Credentials is the path of a NATS credentials file (external).
+	Credentials string `toml:"credentials"`
+	// TLSCA, TLSCert and TLSKey are paths of PEM files (external).
+	TLSCA   string `toml:"tls_ca"`
+	TLSCert string `toml:"tls_cert"`
+	TLSKey  string `toml:"tls_key"`
+	// Replicas of every stream (external; embedded always has 1).
+	Replicas int `toml:"replicas"`
+	// Sync is "always" (every acknowledged message is on disk) or "interval"
+	// (the server syncs every two minutes; a power cut loses up to that).
+	Sync string `toml:"sync"`
+	// Listen opens the embedded server to other processes of this host, as a
+	// loopback address with port; empty keeps it inside this process.
+	Listen string `toml:"listen"`
+	// MaxStore bounds what all streams together may hold, in bytes.
+	MaxStore int64 `toml:"max_store"`
+	// Retention is how long records are kept.
+	Retention time.Duration `toml:"retention"`
+}
+
+// DefaultConfig has the value of every key that may be left out.
+func DefaultConfig() Config {
+	return Config{
+		Mode:      "embedded",
+		Dir:       "state",
+		Replicas:  1,
+		Sync:      "always",
+		MaxStore:  10 << 30,
+		Retention: 30 * 24 * time.Hour,
+	}
+}
+
+// Validate reports what is wrong with the section, all faults joined.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+	if c.Dir == "" {
+		bad("dir is empty: the daemon needs a directory for its state")
+	}
+	switch c.Mode {
+	case "embedded":
+		if c.URL != "" {
+			bad("url is set, but mode is \"embedded\"; set mode = \"external\" or remove url")
+		}
+	case "external":
+		if err := validURLs(c.URL); err != nil {
+			errs = append(errs, err)
+		}
+		if c.Listen != "" {
+			bad("listen is for mode \"embedded\" only")
+		}
+	default:
+		bad("mode %q is unknown: \"embedded\" or \"external\"", c.Mode)
+	}
+	if c.Sync != "always" && c.Sync != "interval" {
+		bad("sync %q is unknown: \"always\" or \"interval\"", c.Sync)
+	}
+	if c.Replicas < 1 || c.Replicas > 5 {
+		bad("replicas is %d: 1 to 5", c.Replicas)
+	}
+	if c.Mode == "embedded" && c.Replicas > 1 {
+		bad("replicas is %d, but the embedded server is one server; use an external cluster", c.Replicas)
+	}
+	if c.MaxStore < 64<<20 {
+		bad("max_store is %d bytes; at least 67108864 (64 MiB) is needed", c.MaxStore)
+	}
+	if c.Retention < time.Hour {
+		bad("retention is %s; at least 1h is needed", c.Retention)
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		bad("tls_cert and tls_key go together")
+	}
+	if c.Listen != "" {
+		if err := loopback(c.Listen); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func validURLs(list string) error {
+	if list == "" {
+		return errors.New("url is missing (for example \"nats://127.0.0.1:4222\")")
+	}
+	for s := range strings.SplitSeq(list, ",") {
+		u, err := url.Parse(strings.TrimSpace(s))
+		if err != nil || u.Host == "" {
+			return fmt.Errorf("url %q is not an address like nats://host:4222", s)
+		}
+		if u.User != nil {
+			return errors.New("url holds a user or password; name a file in credentials instead")
+		}
+	}
+	return nil
+}
+
+func loopback(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("listen %q is not host:port", addr)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("listen %q is not a loopback address; the embedded server has no users, so other hosts need an external NATS", addr)
+	}
+	return nil
+}

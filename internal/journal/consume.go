@@ -1,0 +1,244 @@
+package journal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A Consumer is a durable pull consumer: work that is shared by every process
+// that opens it under the same name, and redelivered when it is not acknowledged
+// in time.
+type Consumer struct {
+	j    *Journal
+	cons jetstream.Consumer
+	wait time.Duration
+}
+
+// A Delivery is one message in hand. It must end in Ack or Nak; until then
+// InProgress, called more often than the ack wait, keeps it.
+type Delivery struct {
+	Seq     uint64
+	Subject string
+	Header  nats.Header
+	// Data is the body, also where it came from the object store.
+	Data []byte
+	// Err tells why the body could not be read. The delivery is in hand all the
+	// same; ErrUnavailable means that it may be readable later.
+	Err error
+	// Deliveries counts how often the broker gave the message out, this time included.
+	Deliveries uint64
+	msg        jetstream.Msg
+}
+
+// ExchangeConsumer opens the durable of one endpoint over the exchanges of the
+// given sub-modules (nil: all). When the scope has grown since the durable was
+// made, delivery begins again at the start of the stream: what is done is
+// recognised and acknowledged, what is new is not missed.
+func (j *Journal) ExchangeConsumer(ctx context.Context, endpoint string, submodules []string, inHand int, ackWait time.Duration) (*Consumer, error) {
+	filters := []string{"understudy.exchange.*", "understudy.ingest.*.*"}
+	if submodules != nil {
+		filters = nil
+		for _, s := range submodules {
+			filters = append(filters, ExchangeSubject(s), "understudy.ingest.*."+Escape(s))
+		}
+		slices.Sort(filters)
+	}
+	cfg := durable("replay-"+Escape(endpoint), filters, inHand, ackWait)
+	return j.open(ctx, StreamExchanges, cfg)
+}
+
+// TrialConsumer opens the durable of a stage over all trials.
+func (j *Journal) TrialConsumer(ctx context.Context, stage string, inHand int, ackWait time.Duration) (*Consumer, error) {
+	return j.open(ctx, StreamTrials, durable(stage, []string{"understudy.trial.>"}, inHand, ackWait))
+}
+
+func durable(name string, filters []string, inHand int, ackWait time.Duration) jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable: name, FilterSubjects: filters,
+		DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckExplicitPolicy,
+		AckWait: ackWait, MaxAckPending: inHand, MaxDeliver: -1,
+	}
+}
+
+func (j *Journal) open(ctx context.Context, stream string, cfg jetstream.ConsumerConfig) (*Consumer, error) {
+	if err := j.usable("open consumer " + cfg.Durable); err != nil {
+		return nil, err
+	}
+	s := j.streams[stream]
+	old, err := s.Consumer(ctx, cfg.Durable)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+	case err != nil:
+		return nil, classify("open consumer "+cfg.Durable, err)
+	case grown(old.CachedInfo().Config, cfg.FilterSubjects):
+		if err := s.DeleteConsumer(ctx, cfg.Durable); err != nil {
+			return nil, classify("reset consumer "+cfg.Durable, err)
+		}
+	}
+	cons, err := s.CreateOrUpdateConsumer(ctx, cfg)
+	if err != nil {
+		return nil, classify("create consumer "+cfg.Durable, err)
+	}
+	return &Consumer{j: j, cons: cons, wait: cfg.AckWait}, nil
+}
+
+// grown tells whether want holds a filter that the consumer did not have.
+func grown(old jetstream.ConsumerConfig, want []string) bool {
+	have := map[string]bool{old.FilterSubject: true}
+	for _, f := range old.FilterSubjects {
+		have[f] = true
+	}
+	for _, f := range want {
+		if !have[f] {
+			return true
+		}
+	}
+	return false
+}
+
+// AckWait is how long a delivery stays ours without a sign of life.
+func (c *Consumer) AckWait() time.Duration { return c.wait }
+
+// Next waits for a delivery. It returns nil without an error when none came
+// within wait.
+func (c *Consumer) Next(ctx context.Context, wait time.Duration) (*Delivery, error) {
+	fetch, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	m, err := c.cons.Next(jetstream.FetchContext(fetch))
+	if err != nil {
+		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoMessages) {
+			return nil, nil
+		}
+		return nil, classify("fetch", err)
+	}
+	return c.j.delivery(ctx, m)
+}
+
+func (j *Journal) delivery(ctx context.Context, m jetstream.Msg) (*Delivery, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return nil, fmt.Errorf("read metadata of %s: %w", m.Subject(), err)
+	}
+	d := &Delivery{Seq: meta.Sequence.Stream, Subject: m.Subject(), Header: m.Headers(), Deliveries: meta.NumDelivered, msg: m}
+	d.Data, d.Err = j.body(ctx, d.Header, m.Data())
+	return d, nil
+}
+
+// Ack ends the delivery for good and waits until the broker knows.
+func (d *Delivery) Ack(ctx context.Context) error {
+	return classify("ack", d.msg.DoubleAck(ctx))
+}
+
+// Nak gives the delivery back, to come again after the delay.
+func (d *Delivery) Nak(delay time.Duration) error {
+	return classify("nak", d.msg.NakWithDelay(delay))
+}
+
+// InProgress tells the broker that the delivery is being worked on.
+func (d *Delivery) InProgress() error { return classify("in progress", d.msg.InProgress()) }
+
+// Exchange reads one exchange by the sequence of its message and its id.
+func (j *Journal) Exchange(ctx context.Context, seq uint64, id string) (*Exchange, error) {
+	if err := j.usable("read exchange"); err != nil {
+		return nil, err
+	}
+	m, err := j.streams[StreamExchanges].GetMsg(ctx, seq)
+	if err != nil {
+		return nil, classify("read exchange "+id, err)
+	}
+	data, err := j.body(ctx, m.Header, m.Data)
+	if err != nil {
+		return nil, err
+	}
+	list, err := DecodeExchanges(data)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range list {
+		if e.ID == id {
+			return e, nil
+		}
+	}
+	return nil, fmt.Errorf("read exchange %s in message %d: %w", id, seq, ErrNotFound)
+}
+
+// Trials hands every trial, decoded, to handle, at most inHand at once, each
+// until handle returns; an error brings the trial back later. It blocks until
+// ctx ends.
+func (j *Journal) Trials(ctx context.Context, stage string, inHand int, handle func(context.Context, *Trial) error) error {
+	const ackWait = 30 * time.Second
+	cons, err := j.TrialConsumer(ctx, stage, inHand, ackWait)
+	if err != nil {
+		return err
+	}
+	it, err := cons.cons.Messages(jetstream.PullMaxMessages(inHand))
+	if err != nil {
+		return classify("consume trials", err)
+	}
+	stop := context.AfterFunc(ctx, it.Stop)
+	defer stop()
+	slots := make(chan struct{}, inHand)
+	for {
+		m, err := it.Next()
+		if ctx.Err() != nil {
+			break
+		}
+		if errors.Is(err, jetstream.ErrMsgIteratorClosed) || errors.Is(err, jetstream.ErrConsumerDeleted) {
+			return classify("consume trials", err)
+		}
+		if err != nil {
+			j.log.Debug("consume trials", "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(200 * time.Millisecond):
+			}
+			continue
+		}
+		slots <- struct{}{}
+		go func() {
+			defer func() { <-slots }()
+			j.handleTrial(ctx, m, handle)
+		}()
+	}
+	for range inHand {
+		slots <- struct{}{}
+	}
+	return nil
+}
+
+func (j *Journal) handleTrial(ctx context.Context, m jetstream.Msg, handle func(context.Context, *Trial) error) {
+	var t Trial
+	d, err := j.delivery(ctx, m)
+	if err == nil {
+		err = d.Err
+	}
+	if err == nil {
+		err = json.Unmarshal(d.Data, &t)
+	}
+	if err == nil {
+		err = handle(ctx, &t)
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			j.log.Warn("trial could not be judged; it comes again", "trial_id", t.ID, "err", err)
+		}
+		m.NakWithDelay(time.Second)
+		return
+	}
+	if err := m.DoubleAck(context.WithoutCancel(ctx)); err != nil {
+		j.log.Debug("ack trial", "err", err)
+	}
+}
+
+// Records is how many records the message says it holds, at least 1.
+func (d *Delivery) Records() int {
+	m := Message{Header: d.Header}
+	return m.count()
+}

@@ -1,0 +1,59 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+var (
+	// ErrUnavailable tells that NATS could not be reached or did not answer:
+	// the same call may succeed later.
+	ErrUnavailable = errors.New("NATS is not available")
+	// ErrFull tells that the stream's or the server's store limit is reached.
+	ErrFull = errors.New("the NATS store is full")
+	// ErrNotFound tells that a record is not (or no longer) stored.
+	ErrNotFound = errors.New("not stored")
+)
+
+// Error codes of the JetStream API that lead to different decisions.
+const (
+	codeWrongLastSequence = 10071 // the subject already has its message
+	codeStoreFailed       = 10077 // a limit of the stream: bytes, or messages of the subject
+	codeNoStorage         = 10047 // the server's storage limit
+	codeInsufficient      = 10023 // insufficient resources
+)
+
+// classify puts one of the errors above in the chain of a NATS error.
+func classify(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		switch int(api.ErrorCode) {
+		case codeStoreFailed, codeNoStorage, codeInsufficient:
+			return fmt.Errorf("%s: %w: %w", op, ErrFull, err)
+		}
+		if api.Code == 503 {
+			return fmt.Errorf("%s: %w: %w", op, ErrUnavailable, err)
+		}
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	if errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrObjectNotFound) {
+		return fmt.Errorf("%s: %w", op, ErrNotFound)
+	}
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	for _, away := range []error{nats.ErrTimeout, nats.ErrNoResponders, nats.ErrConnectionClosed, nats.ErrDisconnected,
+		nats.ErrReconnectBufExceeded, nats.ErrConnectionReconnecting, jetstream.ErrNoStreamResponse, context.DeadlineExceeded} {
+		if errors.Is(err, away) {
+			return fmt.Errorf("%s: %w: %w", op, ErrUnavailable, err)
+		}
+	}
+	return fmt.Errorf("%s: %w", op, err)
+}

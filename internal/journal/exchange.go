@@ -1,0 +1,101 @@
+// Package journal is what the stages share: the records that pass between them,
+// the NATS streams, buckets and consumers that carry the records, and the
+// embedded server for sites without a NATS of their own.
+//
+// Stages never import each other; what passes between two of them is a record.
+package journal
+
+import (
+	"time"
+
+	"understudy/llm"
+)
+
+// SchemaVersion is written into every record. Readers accept it and the one
+// before; fields are only ever added.
+const SchemaVersion = 1
+
+// SourceCapture marks an exchange that this product's own proxy recorded. Any
+// other source is the name of a foreign publisher.
+const SourceCapture = "capture"
+
+// An Exchange is one real request and the answer that the user got.
+//
+// On the stream it is a JSON object (everything but the two bodies) followed by
+// the bodies' bytes; see docs/records.md.
+type Exchange struct {
+	Schema int       `json:"schema"`
+	ID     string    `json:"id"`
+	At     time.Time `json:"at"`
+	// Source is SourceCapture or the name of a foreign publisher, Instance the
+	// proxy that recorded it.
+	Source   string `json:"source"`
+	Instance string `json:"instance,omitempty"`
+
+	Submodule string `json:"submodule"`
+	// Conversation is the statistical cluster, ConversationSource how it was
+	// found: "header", "metadata" or "none" (then it is empty, and the
+	// exchange is a cluster of its own).
+	Conversation       string `json:"conversation"`
+	ConversationSource string `json:"conversation_source,omitempty"`
+	Unit               string `json:"unit,omitempty"`
+
+	// Upstream is the name of the [[upstream]] that answered; Method and Path
+	// are the request's own.
+	Upstream string `json:"upstream,omitempty"`
+	Method   string `json:"method,omitempty"`
+	Path     string `json:"path,omitempty"`
+	// Model is what the request asked for, AnsweredModel what answered.
+	Model             string `json:"model,omitempty"`
+	AnsweredModel     string `json:"answered_model,omitempty"`
+	SystemFingerprint string `json:"system_fingerprint,omitempty"`
+
+	// Stream tells that the answer came as server-sent events.
+	Stream bool `json:"stream"`
+	// Status is the HTTP status that the client got.
+	Status int `json:"status"`
+	// Class is llm.ClassOK, or how the live call failed.
+	Class llm.Class `json:"class"`
+	// Aborted tells that the client left before the answer's end.
+	Aborted bool `json:"aborted,omitempty"`
+	// LatencyMS is the time to the upstream's last byte, TTFTMS to the first
+	// piece of content of a stream (null otherwise), both from just before the
+	// request went upstream.
+	LatencyMS float64  `json:"latency_ms"`
+	TTFTMS    *float64 `json:"ttft_ms"`
+	// Frames of a stream: when bytes arrived, never what they were.
+	Frames []Frame `json:"frames,omitempty"`
+	// Usage is null where the provider did not report it.
+	Usage  *llm.Usage       `json:"usage"`
+	Finish llm.FinishReason `json:"finish,omitempty"`
+
+	// Headers are the few of an allow-list.
+	Headers           map[string]string `json:"headers,omitempty"`
+	ProviderRequestID string            `json:"provider_request_id,omitempty"`
+	AnswerID          string            `json:"answer_id,omitempty"`
+	Traceparent       string            `json:"traceparent,omitempty"`
+	// SampleShare is the share of traffic that was captured at the time.
+	SampleShare float64 `json:"sample_share"`
+
+	// Lengths and keyed HMAC-SHA256 (hex) of the bodies before redaction.
+	RequestLength  int    `json:"request_length"`
+	RequestHMAC    string `json:"request_hmac,omitempty"`
+	ResponseLength int    `json:"response_length"`
+	ResponseHMAC   string `json:"response_hmac,omitempty"`
+
+	// Request is the body as the client sent it; Response the answer's body,
+	// for a stream the chat completion assembled from it; both after redaction.
+	Request  []byte `json:"-"`
+	Response []byte `json:"-"`
+}
+
+// A Frame is one read from the upstream: milliseconds since the request was
+// sent, and how many bytes came.
+type Frame struct {
+	AtMS  float64 `json:"t"`
+	Bytes int     `json:"n"`
+}
+
+// LiveError tells that the live call counts as failed in a comparison: the
+// provider failed or cut its answer.
+func (e *Exchange) LiveError() bool { return e.Class != llm.ClassOK && e.Class != "" }

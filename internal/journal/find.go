@@ -1,0 +1,105 @@
+package journal
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// IDTime is the time at which NewID gave an id; false for an id of another form.
+func IDTime(id string) (time.Time, bool) {
+	b, err := crockford.DecodeString(id)
+	if err != nil || len(b) != 16 {
+		return time.Time{}, false
+	}
+	var t [8]byte
+	copy(t[2:], b[:6])
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(t[:]))), true
+}
+
+// FindExchange looks an exchange up by its id. One of our own ids says from
+// where to read; another id means reading the stream from its start.
+func (j *Journal) FindExchange(ctx context.Context, id string) (*Exchange, error) {
+	if err := j.usable("find exchange"); err != nil {
+		return nil, err
+	}
+	cfg := jetstream.OrderedConsumerConfig{}
+	if at, ok := IDTime(id); ok {
+		from := at.Add(-time.Second) // the broker's clock may lag a little
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
+	}
+	var found *Exchange
+	errFound := errors.New("found")
+	err := j.readAll(ctx, StreamExchanges, cfg, func(m *Message) error {
+		list, err := DecodeExchanges(m.Data)
+		if err != nil {
+			return nil // unreadable messages are dead letters elsewhere
+		}
+		for _, e := range list {
+			if e.ID == id {
+				found = e
+				found.Submodule, found.Source, _ = SubjectOf(m.Subject)
+				return errFound
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errFound) {
+		return nil, err
+	}
+	if found == nil {
+		return nil, fmt.Errorf("exchange %s: %w", id, ErrNotFound)
+	}
+	return found, nil
+}
+
+// Trial reads a trial, or ErrNotFound.
+func (j *Journal) Trial(ctx context.Context, submodule, candidate, id string) (*Trial, error) {
+	var t Trial
+	return &t, j.last(ctx, StreamTrials, TrialSubject(submodule, candidate, id), &t)
+}
+
+// Verdict reads the verdict of a trial, or ErrNotFound.
+func (j *Journal) Verdict(ctx context.Context, submodule, candidate, id string) (*Verdict, error) {
+	var v Verdict
+	return &v, j.last(ctx, StreamVerdicts, VerdictSubject(submodule, candidate, id), &v)
+}
+
+func (j *Journal) last(ctx context.Context, stream, subject string, record any) error {
+	if err := j.usable("read " + subject); err != nil {
+		return err
+	}
+	m, err := j.streams[stream].GetLastMsgForSubject(ctx, subject)
+	if err != nil {
+		return classify("read "+subject, err)
+	}
+	data, err := j.body(ctx, m.Header, m.Data)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, record); err != nil {
+		return fmt.Errorf("decode %s: %w", subject, err)
+	}
+	return nil
+}
+
+// LastSeq is the sequence of the last message that a stream holds, 0 for an
+// empty one.
+func (j *Journal) LastSeq(ctx context.Context, stream string) (uint64, error) {
+	if err := j.usable("look at " + stream); err != nil {
+		return 0, err
+	}
+	info, err := j.streams[stream].Info(ctx)
+	if err != nil {
+		return 0, classify("look at "+stream, err)
+	}
+	if info.State.Msgs == 0 {
+		return 0, nil
+	}
+	return info.State.LastSeq, nil
+}

@@ -1,0 +1,174 @@
+package journal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A Message is one stored message as a reader sees it, in the stream's order.
+type Message struct {
+	Seq     uint64
+	Subject string
+	Header  nats.Header
+	// Data is nil for a reader of headers.
+	Data []byte
+	// Behind is how many messages follow in the stream at the moment.
+	Behind uint64
+}
+
+// Follow reads a stream from its start and goes on with what is added, until
+// ctx ends or handle returns an error. It keeps no state on the broker. With
+// headersOnly the bodies stay there.
+func (j *Journal) Follow(ctx context.Context, stream string, headersOnly bool, handle func(*Message) error) error {
+	select {
+	case <-j.ready:
+	case <-ctx.Done():
+		return nil
+	}
+	cons, err := j.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{HeadersOnly: headersOnly})
+	if err != nil {
+		return classify("follow "+stream, err)
+	}
+	it, err := cons.Messages()
+	if err != nil {
+		return classify("follow "+stream, err)
+	}
+	defer context.AfterFunc(ctx, it.Stop)()
+	defer it.Stop()
+	for {
+		m, err := it.Next()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return classify("follow "+stream, err)
+		}
+		msg, err := j.message(ctx, m, headersOnly)
+		if err != nil {
+			return err
+		}
+		if err := handle(msg); err != nil {
+			return err
+		}
+	}
+}
+
+// Read reads what a stream holds now, in order, and returns. It gives up with
+// ErrUnavailable when nothing comes for five seconds.
+func (j *Journal) Read(ctx context.Context, stream string, subjects []string, handle func(*Message) error) error {
+	return j.readAll(ctx, stream, jetstream.OrderedConsumerConfig{FilterSubjects: subjects}, handle)
+}
+
+func (j *Journal) readAll(ctx context.Context, stream string, cfg jetstream.OrderedConsumerConfig, handle func(*Message) error) error {
+	end, err := j.LastSeq(ctx, stream)
+	if err != nil {
+		return err
+	}
+	cons, err := j.streams[stream].OrderedConsumer(ctx, cfg)
+	if err != nil {
+		return classify("read "+stream, err)
+	}
+	info := cons.CachedInfo()
+	if info == nil || info.NumPending == 0 {
+		return nil
+	}
+	it, err := cons.Messages()
+	if err != nil {
+		return classify("read "+stream, err)
+	}
+	defer it.Stop()
+	for {
+		m, err := it.Next(jetstream.NextMaxWait(callTimeout))
+		if err != nil {
+			return classify("read "+stream, err)
+		}
+		msg, err := j.message(ctx, m, cfg.HeadersOnly)
+		if err != nil {
+			return err
+		}
+		if err := handle(msg); err != nil {
+			return err
+		}
+		if msg.Seq >= end || msg.Behind == 0 {
+			return nil
+		}
+	}
+}
+
+func (j *Journal) message(ctx context.Context, m jetstream.Msg, headersOnly bool) (*Message, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return nil, fmt.Errorf("read metadata of %s: %w", m.Subject(), err)
+	}
+	msg := &Message{Seq: meta.Sequence.Stream, Subject: m.Subject(), Header: m.Headers(), Behind: meta.NumPending}
+	if headersOnly {
+		return msg, nil
+	}
+	msg.Data, err = j.body(ctx, msg.Header, m.Data())
+	if errors.Is(err, ErrNotFound) {
+		return msg, nil // the object aged out before its message
+	}
+	return msg, err
+}
+
+// Keep runs follow again and again until ctx ends, with a pause after each
+// failure. follow must begin at a clean state every time.
+func (j *Journal) Keep(ctx context.Context, what string, follow func(context.Context) error) {
+	for ctx.Err() == nil {
+		err := follow(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		j.log.Warn("reading again from the start", "what", what, "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// count is the number of records in an exchange message.
+func (m *Message) count() int {
+	if n, err := strconv.Atoi(m.Header.Get(HeaderCount)); err == nil && n > 0 {
+		return n
+	}
+	return 1
+}
+
+// Decode reads a JSON record.
+func (m *Message) Decode(record any) error {
+	if err := json.Unmarshal(m.Data, record); err != nil {
+		return fmt.Errorf("decode %s (message %d): %w", m.Subject, m.Seq, err)
+	}
+	return nil
+}
+
+// CountSince counts the records that the given proxy stored after message seq,
+// and gives the sequence of its last message there. Bodies are not read.
+func (j *Journal) CountSince(ctx context.Context, instance string, seq uint64) (records int, last uint64, err error) {
+	if err := j.usable("count exchanges"); err != nil {
+		return 0, 0, err
+	}
+	last = seq
+	end, err := j.LastSeq(ctx, StreamExchanges)
+	if err != nil || end <= seq {
+		return 0, last, err
+	}
+	cfg := jetstream.OrderedConsumerConfig{
+		HeadersOnly: true, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: seq + 1,
+	}
+	err = j.readAll(ctx, StreamExchanges, cfg, func(m *Message) error {
+		if m.Header.Get(HeaderInstance) == instance {
+			records, last = records+m.count(), m.Seq
+		}
+		return nil
+	})
+	return records, last, err
+}

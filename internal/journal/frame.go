@@ -1,0 +1,92 @@
+package journal
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// The body of an exchange message is 1..N records, each
+//
+//	uvarint(length of what follows) record
+//	record = uvarint(len meta) meta  uvarint(len request) request  uvarint(len response) response
+//
+// where meta is the JSON of Exchange. Bodies stand outside the JSON, so that
+// they are neither escaped nor copied to be read.
+
+var errFrame = errors.New("record is cut or its lengths do not fit")
+
+// AppendExchange appends the length-delimited record of e to dst.
+func AppendExchange(dst []byte, e *Exchange) ([]byte, error) {
+	meta, err := json.Marshal(e)
+	if err != nil {
+		return dst, fmt.Errorf("encode exchange %s: %w", e.ID, err)
+	}
+	n := sectionSize(meta) + sectionSize(e.Request) + sectionSize(e.Response)
+	dst = binary.AppendUvarint(dst, uint64(n))
+	for _, b := range [][]byte{meta, e.Request, e.Response} {
+		dst = binary.AppendUvarint(dst, uint64(len(b)))
+		dst = append(dst, b...)
+	}
+	return dst, nil
+}
+
+func sectionSize(b []byte) int {
+	return len(binary.AppendUvarint(nil, uint64(len(b)))) + len(b)
+}
+
+// DecodeExchanges reads all records of a message body. The bodies of the
+// exchanges point into data.
+func DecodeExchanges(data []byte) ([]*Exchange, error) {
+	var list []*Exchange
+	for len(data) > 0 {
+		var rec []byte
+		var err error
+		if rec, data, err = section(data); err != nil {
+			return nil, err
+		}
+		e, err := decodeExchange(rec)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, e)
+	}
+	if len(list) == 0 {
+		return nil, errors.New("message holds no record")
+	}
+	return list, nil
+}
+
+func decodeExchange(rec []byte) (*Exchange, error) {
+	var parts [3][]byte
+	var err error
+	for i := range parts {
+		if parts[i], rec, err = section(rec); err != nil {
+			return nil, err
+		}
+	}
+	if len(rec) != 0 {
+		return nil, errFrame
+	}
+	e := &Exchange{Request: parts[1], Response: parts[2]}
+	if err := json.Unmarshal(parts[0], e); err != nil {
+		return nil, fmt.Errorf("decode exchange: %w", err)
+	}
+	if e.Schema < 1 || e.Schema > SchemaVersion {
+		return nil, fmt.Errorf("decode exchange: schema %d is not known to this version (%d)", e.Schema, SchemaVersion)
+	}
+	if e.ID == "" || e.At.IsZero() {
+		return nil, errors.New("decode exchange: id or at is missing")
+	}
+	return e, nil
+}
+
+func section(data []byte) (head, rest []byte, err error) {
+	n, w := binary.Uvarint(data)
+	if w <= 0 || n > uint64(len(data)-w) {
+		return nil, nil, errFrame
+	}
+	end := w + int(n)
+	return data[w:end:end], data[end:], nil
+}

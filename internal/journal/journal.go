@@ -1,0 +1,200 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A Journal is the connection to the streams, and the embedded server where
+// there is one. Its methods may be called from many goroutines.
+type Journal struct {
+	cfg    Config
+	log    *slog.Logger
+	lock   *os.File
+	server *server.Server
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	// set before ready is closed
+	bodies  jetstream.ObjectStore
+	streams map[string]jetstream.Stream
+
+	ready  chan struct{}
+	cancel context.CancelFunc
+	wait   sync.WaitGroup
+}
+
+// callTimeout bounds each request to NATS.
+const callTimeout = 5 * time.Second
+
+// Open takes the state directory and connects. An embedded server is ready
+// when Open returns. An external one may be away: Open returns all the same,
+// keeps trying, and Ready tells when the streams exist; until then the calls
+// fail with ErrUnavailable.
+func Open(cfg Config, log *slog.Logger) (*Journal, error) {
+	lock, err := lockDir(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	j := &Journal{cfg: cfg, log: log, lock: lock, ready: make(chan struct{})}
+	if err := j.connect(); err != nil {
+		j.Close()
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	j.cancel = cancel
+	if cfg.Mode == "embedded" {
+		if err := j.ensure(ctx); err != nil {
+			j.Close()
+			return nil, err
+		}
+		close(j.ready)
+		return j, nil
+	}
+	j.wait.Go(func() { j.ensureUntilReady(ctx) })
+	return j, nil
+}
+
+func (j *Journal) connect() error {
+	opts := []nats.Option{
+		nats.Name("understudy"), nats.MaxReconnects(-1), nats.ReconnectWait(500 * time.Millisecond),
+		nats.Timeout(callTimeout),
+		// Nothing may wait in the client's own buffer: whoever publishes keeps
+		// its record until it is acknowledged.
+		nats.ReconnectBufSize(-1),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				j.log.Warn("NATS connection lost; trying again", "stage", "nats", "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) { j.log.Info("NATS connected", "stage", "nats", "url", nc.ConnectedUrlRedacted()) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			j.log.Debug("NATS client", "stage", "nats", "err", err)
+		}),
+	}
+	url := j.cfg.URL
+	if j.cfg.Mode == "embedded" {
+		s, err := startServer(j.cfg, j.log)
+		if err != nil {
+			return err
+		}
+		j.server, url = s, ""
+		opts = append(opts, nats.InProcessServer(s))
+	} else {
+		opts = append(opts, nats.RetryOnFailedConnect(true))
+		if j.cfg.Credentials != "" {
+			opts = append(opts, nats.UserCredentials(j.cfg.Credentials))
+		}
+		if j.cfg.TLSCA != "" {
+			opts = append(opts, nats.RootCAs(j.cfg.TLSCA))
+		}
+		if j.cfg.TLSCert != "" {
+			opts = append(opts, nats.ClientCert(j.cfg.TLSCert, j.cfg.TLSKey))
+		}
+	}
+	nc, err := nats.Connect(url, opts...)
+	if err != nil {
+		return fmt.Errorf("connect NATS %s: %w", url, err)
+	}
+	j.nc = nc
+	j.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(callTimeout))
+	return err
+}
+
+func (j *Journal) ensureUntilReady(ctx context.Context) {
+	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := j.ensure(ctx)
+		if err == nil {
+			close(j.ready)
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		j.log.Warn("NATS is not ready; trying again", "stage", "nats", "url", j.cfg.URL, "err", err, "wait", wait)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// Ready is closed once the streams exist.
+func (j *Journal) Ready() <-chan struct{} { return j.ready }
+
+// Up tells whether the streams exist and the connection stands now.
+func (j *Journal) Up() bool {
+	select {
+	case <-j.ready:
+		return j.nc.IsConnected()
+	default:
+		return false
+	}
+}
+
+// WaitReady waits for Ready; when ctx ends first the error is ErrUnavailable.
+func (j *Journal) WaitReady(ctx context.Context) error {
+	select {
+	case <-j.ready:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: no answer from %s", ErrUnavailable, j.cfg.URL)
+	}
+}
+
+func (j *Journal) usable(op string) error {
+	if !j.Up() {
+		return fmt.Errorf("%s: %w", op, ErrUnavailable)
+	}
+	return nil
+}
+
+// Dir is the state directory.
+func (j *Journal) Dir() string { return j.cfg.Dir }
+
+// URL is the address at which other processes reach the embedded server, empty
+// without [nats] listen; of an external NATS its configured address.
+func (j *Journal) URL() string {
+	if j.server == nil {
+		return j.cfg.URL
+	}
+	if j.cfg.Listen == "" {
+		return ""
+	}
+	return j.server.ClientURL()
+}
+
+// Close ends the connection and the embedded server and frees the directory.
+// What was not acknowledged before is not stored.
+func (j *Journal) Close() error {
+	if j.cancel != nil {
+		j.cancel()
+	}
+	if j.nc != nil {
+		j.nc.Close()
+	}
+	j.wait.Wait()
+	if j.server != nil {
+		j.server.Shutdown()
+		j.server.WaitForShutdown()
+	}
+	return errors.Join(j.lock.Close())
+}
+
+// Bucket opens one of the key-value buckets.
+func (j *Journal) Bucket(ctx context.Context, name string) (jetstream.KeyValue, error) {
+	if err := j.usable("open bucket " + name); err != nil {
+		return nil, err
+	}
+	kv, err := j.js.KeyValue(ctx, name)
+	return kv, classify("open bucket "+name, err)
+}

@@ -1,0 +1,79 @@
+package journal
+
+import "strings"
+
+// Streams, buckets and the object store. docs/records.md documents them for
+// programs in other languages.
+const (
+	StreamExchanges = "UNDERSTUDY_EXCHANGES"
+	StreamTrials    = "UNDERSTUDY_TRIALS"
+	StreamVerdicts  = "UNDERSTUDY_VERDICTS"
+	StreamDecisions = "UNDERSTUDY_DECISIONS"
+	BucketClaims    = "UNDERSTUDY_CLAIMS"
+	BucketLedger    = "UNDERSTUDY_LEDGER"
+	BucketAccounts  = "UNDERSTUDY_ACCOUNTS"
+	StoreBodies     = "UNDERSTUDY_BODIES"
+)
+
+// Message headers of ours.
+const (
+	// HeaderCount is the number of records in an exchange message.
+	HeaderCount = "Understudy-Count"
+	// HeaderInstance is the proxy that published an exchange message.
+	HeaderInstance = "Understudy-Instance"
+	// HeaderObject names the object that holds the message's body.
+	HeaderObject = "Understudy-Object"
+	// HeaderDisposition and HeaderSeq repeat fields of a trial, so that the
+	// accounts can be kept without reading bodies.
+	HeaderDisposition = "Understudy-Disposition"
+	HeaderSeq         = "Understudy-Exchange-Seq"
+	HeaderSource      = "Understudy-Source"
+)
+
+var escaper = strings.NewReplacer(".", "=2E", "/", "=2F")
+var unescaper = strings.NewReplacer("=2E", ".", "=2F", "/")
+
+// Escape writes a name as one token of a subject, key or durable: NATS splits
+// subjects at dots and refuses dots and slashes in durables. Names hold no "=".
+func Escape(name string) string { return escaper.Replace(name) }
+
+// Unescape is the inverse of Escape.
+func Unescape(token string) string { return unescaper.Replace(token) }
+
+// ExchangeSubject is where captured exchanges of a sub-module go.
+func ExchangeSubject(submodule string) string { return "understudy.exchange." + Escape(submodule) }
+
+// IngestSubject is where a foreign publisher sends exchanges of a sub-module.
+func IngestSubject(source, submodule string) string {
+	return "understudy.ingest." + Escape(source) + "." + Escape(submodule)
+}
+
+// TrialSubject is the one subject of a trial.
+func TrialSubject(submodule, candidate, id string) string {
+	return "understudy.trial." + Escape(submodule) + "." + Escape(candidate) + "." + id
+}
+
+// VerdictSubject is the one subject of a trial's verdict.
+func VerdictSubject(submodule, candidate, id string) string {
+	return "understudy.verdict." + Escape(submodule) + "." + Escape(candidate) + "." + id
+}
+
+// DecisionSubject is where a cell's decisions are appended.
+func DecisionSubject(submodule, candidate string) string {
+	return "understudy.decision." + Escape(submodule) + "." + Escape(candidate)
+}
+
+// SubjectOf reads sub-module and source from the subject of an exchange: what
+// our own proxies publish is SourceCapture, whatever the record says.
+func SubjectOf(subject string) (submodule, source string, ok bool) {
+	t := strings.Split(subject, ".")
+	switch {
+	case len(t) == 3 && t[1] == "exchange":
+		return Unescape(t[2]), SourceCapture, true
+	case len(t) == 4 && t[1] == "ingest" && t[2] == SourceCapture:
+		return Unescape(t[3]), "foreign", true // the name is ours
+	case len(t) == 4 && t[1] == "ingest":
+		return Unescape(t[3]), Unescape(t[2]), true
+	}
+	return "", "", false
+}

@@ -1,0 +1,166 @@
+package journal
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// messageLimit is the size above which a body goes to the object store.
+const messageLimit = 512 << 10
+
+func (j *Journal) limit() int {
+	return min(messageLimit, int(j.nc.MaxPayload())-4096)
+}
+
+// PublishExchanges stores records of one sub-module that this process captured,
+// in as few messages as the size limit allows, and returns once the broker has
+// acknowledged them all; seq is the last message's. The same records may be
+// published again after an error: the broker drops what it already has.
+func (j *Journal) PublishExchanges(ctx context.Context, submodule string, recs []*Exchange) (seq uint64, err error) {
+	if err := j.usable("publish exchanges"); err != nil {
+		return 0, err
+	}
+	var batch []byte
+	var first string
+	count := 0
+	flush := func() error {
+		if count == 0 {
+			return nil
+		}
+		seq, err = j.publishBatch(ctx, submodule, recs[0].Instance, first, count, batch)
+		batch, count = nil, 0
+		return err
+	}
+	for _, e := range recs {
+		one, err := AppendExchange(nil, e)
+		if err != nil {
+			return seq, err
+		}
+		if count > 0 && len(batch)+len(one) > j.limit() {
+			if err := flush(); err != nil {
+				return seq, err
+			}
+		}
+		if count == 0 {
+			first = e.ID
+		}
+		batch, count = append(batch, one...), count+1
+	}
+	return seq, flush()
+}
+
+func (j *Journal) publishBatch(ctx context.Context, submodule, instance, id string, count int, data []byte) (uint64, error) {
+	m := nats.NewMsg(ExchangeSubject(submodule))
+	m.Header.Set(HeaderCount, strconv.Itoa(count))
+	m.Header.Set(HeaderInstance, instance)
+	if err := j.fill(ctx, m, id, data); err != nil {
+		return 0, err
+	}
+	ack, err := j.js.PublishMsg(ctx, m, jetstream.WithMsgID(id+"/"+strconv.Itoa(count)))
+	if err != nil {
+		return 0, classify("publish exchanges", err)
+	}
+	return ack.Sequence, nil
+}
+
+// fill puts the body into the message, or into the object store with the
+// message naming it: object first, record second.
+func (j *Journal) fill(ctx context.Context, m *nats.Msg, id string, data []byte) error {
+	if len(data) <= j.limit() {
+		m.Data = data
+		return nil
+	}
+	digest := sha256.Sum256(data)
+	name := hex.EncodeToString(digest[:16]) + "-" + id
+	if _, err := j.bodies.PutBytes(ctx, name, data); err != nil {
+		return classify("store object", err)
+	}
+	m.Header.Set(HeaderObject, name)
+	return nil
+}
+
+// body is the inverse of fill.
+func (j *Journal) body(ctx context.Context, header nats.Header, data []byte) ([]byte, error) {
+	name := header.Get(HeaderObject)
+	if name == "" {
+		return data, nil
+	}
+	b, err := j.bodies.GetBytes(ctx, name)
+	if err != nil {
+		return nil, classify("read object "+name, err)
+	}
+	return b, nil
+}
+
+// StoreTrial stores t under its own subject. stored is false when the stream
+// already had a trial of that id: then nothing was written, which is no error.
+func (j *Journal) StoreTrial(ctx context.Context, t *Trial) (stored bool, err error) {
+	m := nats.NewMsg(TrialSubject(t.Submodule, t.Candidate, t.ID))
+	m.Header.Set(HeaderDisposition, string(t.Disposition))
+	m.Header.Set(HeaderSeq, strconv.FormatUint(t.ExchangeSeq, 10))
+	m.Header.Set(HeaderSource, t.Source)
+	return j.storeOnce(ctx, m, t.ID, t)
+}
+
+// StoreVerdict stores v once, as StoreTrial does.
+func (j *Journal) StoreVerdict(ctx context.Context, v *Verdict) (stored bool, err error) {
+	m := nats.NewMsg(VerdictSubject(v.Submodule, v.Candidate, v.TrialID))
+	return j.storeOnce(ctx, m, v.TrialID, v)
+}
+
+func (j *Journal) storeOnce(ctx context.Context, m *nats.Msg, id string, record any) (bool, error) {
+	if err := j.usable("store " + m.Subject); err != nil {
+		return false, err
+	}
+	data, err := json.Marshal(record)
+	if err != nil {
+		return false, fmt.Errorf("encode %s: %w", m.Subject, err)
+	}
+	if err := j.fill(ctx, m, id, data); err != nil {
+		return false, err
+	}
+	_, err = j.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(0))
+	if isSecond(err) {
+		return false, nil
+	}
+	return err == nil, classify("store "+m.Subject, err)
+}
+
+// isSecond tells that the stream refused a message because its subject has one.
+func isSecond(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && int(api.ErrorCode) == codeWrongLastSequence
+}
+
+// HasTrial tells whether a trial is stored.
+func (j *Journal) HasTrial(ctx context.Context, submodule, candidate, id string) (bool, error) {
+	if err := j.usable("look up trial"); err != nil {
+		return false, err
+	}
+	_, err := j.streams[StreamTrials].GetLastMsgForSubject(ctx, TrialSubject(submodule, candidate, id))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	return err == nil, classify("look up trial", err)
+}
+
+// AppendDecision appends d to its cell's history.
+func (j *Journal) AppendDecision(ctx context.Context, d *Decision) error {
+	if err := j.usable("append decision"); err != nil {
+		return err
+	}
+	data, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("encode decision: %w", err)
+	}
+	_, err = j.js.Publish(ctx, DecisionSubject(d.Submodule, d.Candidate), data, jetstream.WithMsgID(d.ID))
+	return classify("append decision", err)
+}

@@ -1,0 +1,81 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// maxPayload of the embedded server; larger records go to the object store
+// long before.
+const maxPayload = 8 << 20
+
+// startServer runs a NATS server inside this process. Without cfg.Listen it
+// has no port at all.
+func startServer(cfg Config, log *slog.Logger) (*server.Server, error) {
+	o := &server.Options{
+		ServerName:             "understudy",
+		DontListen:             cfg.Listen == "",
+		NoSigs:                 true,
+		JetStream:              true,
+		StoreDir:               filepath.Join(cfg.Dir, "nats"),
+		JetStreamMaxStore:      cfg.MaxStore,
+		JetStreamMaxMemory:     64 << 20,
+		SyncAlways:             cfg.Sync == "always",
+		MaxPayload:             maxPayload,
+		DisableJetStreamBanner: true,
+	}
+	if cfg.Listen != "" {
+		host, port, err := net.SplitHostPort(cfg.Listen)
+		if err != nil {
+			return nil, fmt.Errorf("nats.listen: %w", err)
+		}
+		if o.Port, err = strconv.Atoi(port); err != nil {
+			return nil, fmt.Errorf("nats.listen: port %q: %w", port, err)
+		}
+		o.Host = host
+	}
+	s, err := server.NewServer(o)
+	if err != nil {
+		return nil, fmt.Errorf("create embedded NATS: %w", err)
+	}
+	sl := &serverLog{log: log}
+	s.SetLoggerV2(sl, false, false, false)
+	s.Start()
+	if !s.ReadyForConnections(20 * time.Second) {
+		s.Shutdown()
+		if err := sl.fatal; err != nil {
+			return nil, fmt.Errorf("start embedded NATS: %w", err)
+		}
+		return nil, errors.New("start embedded NATS: not ready within 20 s")
+	}
+	return s, nil
+}
+
+// serverLog sends the server's log lines to slog. Its notices are details to us.
+type serverLog struct {
+	log   *slog.Logger
+	fatal error
+}
+
+func (l *serverLog) Noticef(f string, v ...any) {
+	l.log.Debug(fmt.Sprintf(f, v...), "stage", "nats")
+}
+func (l *serverLog) Warnf(f string, v ...any) { l.log.Warn(fmt.Sprintf(f, v...), "stage", "nats") }
+func (l *serverLog) Errorf(f string, v ...any) {
+	l.log.Error(fmt.Sprintf(f, v...), "stage", "nats")
+}
+func (l *serverLog) Debugf(string, ...any) {}
+func (l *serverLog) Tracef(string, ...any) {}
+
+// Fatalf is an error here: a library does not end the process.
+func (l *serverLog) Fatalf(f string, v ...any) {
+	l.fatal = fmt.Errorf(f, v...)
+	l.log.Error(l.fatal.Error(), "stage", "nats")
+}

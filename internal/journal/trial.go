@@ -1,0 +1,103 @@
+package journal
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"understudy/llm"
+)
+
+// A Disposition is the one bucket in which an exchange × candidate ends.
+type Disposition string
+
+// The dispositions that a Trial record states. The two other buckets of the
+// accounts, expired and pending, have no record.
+const (
+	// Tried: the candidate was asked; Class says how it went.
+	Tried Disposition = "trial"
+	// NotComparable: a blocking gap, or a live side without a meaning (the
+	// client left, the provider refused the request); nothing was sent.
+	NotComparable Disposition = "not_comparable"
+	// OverBudget: the day's budget did not allow the call.
+	OverBudget Disposition = "over_budget"
+	// DeadLetter: the record could not be processed; Reason says why.
+	DeadLetter Disposition = "dead_letter"
+)
+
+// A Trial is one exchange tried on one endpoint, or the reason why it was not.
+type Trial struct {
+	Schema int    `json:"schema"`
+	ID     string `json:"id"`
+
+	ExchangeID string `json:"exchange_id"`
+	// ExchangeSeq is the stream sequence of the message that held the exchange.
+	ExchangeSeq        uint64    `json:"exchange_seq"`
+	At                 time.Time `json:"at"` // the exchange's
+	Source             string    `json:"source"`
+	Submodule          string    `json:"submodule"`
+	Conversation       string    `json:"conversation"`
+	ConversationSource string    `json:"conversation_source,omitempty"`
+	Unit               string    `json:"unit,omitempty"`
+
+	// Candidate is the endpoint's name, Model what it was asked as.
+	Candidate      string `json:"candidate"`
+	Model          string `json:"model"`
+	PromptRevision string `json:"prompt_revision,omitempty"`
+	AttemptSet     int    `json:"attempt_set,omitempty"`
+
+	Disposition Disposition `json:"disposition"`
+	// Reason explains every disposition but Tried. It quotes no text of people.
+	Reason string `json:"reason,omitempty"`
+
+	// Class is llm.ClassOK or the failure of the last attempt.
+	Class        llm.Class        `json:"class,omitempty"`
+	Text         string           `json:"text"`
+	Refusal      string           `json:"refusal,omitempty"`
+	ToolCalls    []llm.ToolCall   `json:"tool_calls,omitempty"`
+	Finish       llm.FinishReason `json:"finish,omitempty"`
+	NativeFinish string           `json:"native_finish,omitempty"`
+	Gaps         []llm.Gap        `json:"gaps,omitempty"`
+	// Usage is as reported for the last attempt, CostUSD the price of all
+	// attempts; nil where unknown.
+	Usage   *llm.Usage `json:"usage"`
+	CostUSD *float64   `json:"cost_usd"`
+	// Attempts are all calls made, first to last; the trial's latency is the
+	// last one's.
+	Attempts []Attempt `json:"attempts,omitempty"`
+	// LagMS is the time from the exchange to the trial's first attempt.
+	LagMS    float64   `json:"lag_ms"`
+	StoredAt time.Time `json:"stored_at"`
+
+	// Live is the live side of the comparison, priced with the baseline's price.
+	Live Side `json:"live"`
+}
+
+// An Attempt is one call.
+type Attempt struct {
+	Class     llm.Class `json:"class"`
+	LatencyMS float64   `json:"latency_ms"`
+	TTFTMS    *float64  `json:"ttft_ms"`
+	Status    int       `json:"status,omitempty"`
+	Code      string    `json:"code,omitempty"`
+	RequestID string    `json:"request_id,omitempty"`
+}
+
+// A Side is one side of a comparison in numbers. Unknown values are nil.
+type Side struct {
+	LatencyMS *float64           `json:"latency_ms"`
+	TTFTMS    *float64           `json:"ttft_ms"`
+	CostUSD   *float64           `json:"cost_usd"`
+	Error     bool               `json:"error"`
+	Scores    map[string]float64 `json:"scores,omitempty"`
+	Checks    map[string]bool    `json:"checks,omitempty"`
+}
+
+// TrialID is the identity of a trial: the same exchange, endpoint, prompt
+// revision, parameters and attempt set always give the same id, so that the
+// stream can refuse a second one.
+func TrialID(exchangeID, endpoint, model, promptRevision string, attemptSet int) string {
+	h := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%s\x00%d", exchangeID, endpoint, model, promptRevision, attemptSet))
+	return hex.EncodeToString(h[:16])
+}

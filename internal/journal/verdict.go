@@ -1,0 +1,38 @@
+package journal
+
+import "time"
+
+// A Verdict is what the checks say of a trial, together with both sides in
+// numbers, so that whoever folds verdicts needs no other record.
+type Verdict struct {
+	Schema     int       `json:"schema"`
+	TrialID    string    `json:"trial_id"`
+	ExchangeID string    `json:"exchange_id"`
+	At         time.Time `json:"at"` // the exchange's
+	Source     string    `json:"source"`
+
+	Submodule          string `json:"submodule"`
+	Candidate          string `json:"candidate"`
+	Conversation       string `json:"conversation"`
+	ConversationSource string `json:"conversation_source,omitempty"`
+	Unit               string `json:"unit,omitempty"`
+
+	Live  Side `json:"live"`
+	Trial Side `json:"trial"`
+	// Refusal classes of both sides: "answer", "refusal", "inability".
+	LiveRefusal  string `json:"live_refusal,omitempty"`
+	TrialRefusal string `json:"trial_refusal,omitempty"`
+	// Diff is where the tool calls differ, sorted by path.
+	Diff []Change `json:"diff,omitempty"`
+
+	JudgedAt time.Time `json:"judged_at"`
+}
+
+// A Change is one place at which two sides differ. A side that has no value
+// there is nil.
+type Change struct {
+	// Path is a JSON Pointer.
+	Path  string `json:"path"`
+	Live  any    `json:"live"`
+	Trial any    `json:"trial"`
+}

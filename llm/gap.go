@@ -1,0 +1,42 @@
+package llm
+
+// A Severity says what a Gap means for the comparison.
+type Severity string
+
+// The severities, weakest first. A blocking gap makes the pair incomparable.
+const (
+	Cosmetic Severity = "cosmetic"
+	Semantic Severity = "semantic"
+	Blocking Severity = "blocking"
+)
+
+// An Action says what was done about a Gap.
+type Action string
+
+// The actions.
+const (
+	Dropped      Action = "dropped"
+	Approximated Action = "approximated"
+	Emulated     Action = "emulated"
+	Refused      Action = "refused"
+)
+
+// A Gap is a feature of a request that an endpoint cannot express as asked.
+type Gap struct {
+	// Path is the JSON Pointer of the feature in the OpenAI request.
+	Path     string   `json:"path"`
+	Severity Severity `json:"severity"`
+	Action   Action   `json:"action"`
+	// Reason is a short sentence. It never quotes the request's text.
+	Reason string `json:"reason"`
+}
+
+// Comparable tells whether no gap is blocking.
+func Comparable(gaps []Gap) bool {
+	for _, g := range gaps {
+		if g.Severity == Blocking {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,47 @@
+// Package llm is the language that every stage of understudy speaks: a neutral
+// chat request and response, usage and prices, classified errors, the gaps
+// between what was asked and what a model can express, and the Client that
+// makes one call of one endpoint.
+//
+// It is a hub with one spoke for each wire (llm/openai, llm/bedrock), never a
+// translator for each pair. Nothing here does I/O.
+package llm
+
+import "context"
+
+// A Client makes calls of one endpoint. It never retries: one Do is one attempt,
+// so that the caller decides about budget, pauses and what a retry may cost.
+type Client interface {
+	// Prepare translates req into the endpoint's own wire without any I/O.
+	// What the endpoint cannot express is in Call.Gaps; a request that has no
+	// sensible form on that wire at all is an *Error of ClassUntranslatable.
+	Prepare(req *Request) (*Call, error)
+
+	// Do sends a prepared call and reads the answer to its end. An answer that
+	// ends without the wire's own terminal event is an error of ClassTruncated,
+	// never a short success. On error the Response, where not nil, holds what
+	// had arrived (usage and timing of a cut stream among it).
+	Do(ctx context.Context, call *Call) (*Response, error)
+}
+
+// A Call is a request in one endpoint's wire form, ready to be sent and priced.
+type Call struct {
+	// Body is the JSON body exactly as it goes on the wire.
+	Body []byte
+	// Gaps lists what the wire cannot express, in the order of the request.
+	Gaps []Gap
+	// Streamed tells whether the answer is asked for as a stream; only then
+	// does Timing.FirstToken exist.
+	Streamed bool
+	// MaxInputTokens and MaxOutputTokens bound from above what the call can
+	// be billed for. Input: bytes of the body plus an allowance for each image
+	// (no tokenizer makes more than one token of a byte). Output: the
+	// request's own limit, or the endpoint's.
+	MaxInputTokens, MaxOutputTokens int
+	// Detail is private to the client that made the call.
+	Detail any
+}
+
+// Comparable tells whether an answer to the call may be compared with the live
+// one: no gap is blocking.
+func (c *Call) Comparable() bool { return Comparable(c.Gaps) }

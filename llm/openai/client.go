@@ -1,0 +1,217 @@
+package openai
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"understudy/llm"
+)
+
+const (
+	// defaultBaseURL is where an endpoint without base_url is.
+	defaultBaseURL = "https://api.openai.com/v1"
+	// imageTokens is an allowance for each image, above what any detail costs.
+	imageTokens = 2000
+	// maxErrorBody bounds how much of an error answer is read.
+	maxErrorBody = 1 << 20
+	// pieceSize is how much of a stream one read may bring.
+	pieceSize = 32 << 10
+
+	idleTimeout      = 90 * time.Second
+	handshakeTimeout = 10 * time.Second
+)
+
+// A Client calls one endpoint that speaks Chat Completions: OpenAI, or anything
+// compatible. It always asks for a stream with usage, so that first-token time
+// and cost exist whatever the application asked for.
+type Client struct {
+	endpoint llm.Endpoint
+	url      string
+	key      string
+	http     *http.Client
+}
+
+var _ llm.Client = (*Client)(nil)
+
+// NewClient makes a client for ep. key goes out as bearer token; without one no
+// Authorization header is sent. With a nil httpClient it has connections of its
+// own, enough of them kept open for the endpoint's concurrency. Redirects are
+// never followed: where requests go is decided by the configuration alone.
+func NewClient(ep llm.Endpoint, key string, httpClient *http.Client) (*Client, error) {
+	base := ep.BaseURL
+	if base == "" {
+		base = defaultBaseURL
+	}
+	if err := llm.ValidBaseURL(base); err != nil {
+		return nil, fmt.Errorf("endpoint %s: base_url %w", ep.Name, err)
+	}
+	if strings.ContainsAny(key, "\r\n\x00") {
+		return nil, fmt.Errorf("endpoint %s: the API key holds a line break; check api_key_env or api_key_file", ep.Name)
+	}
+	own := http.Client{Transport: transport(ep.Concurrency)}
+	if httpClient != nil {
+		own = *httpClient
+	}
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{endpoint: ep, url: strings.TrimRight(base, "/") + "/chat/completions", key: key, http: &own}, nil
+}
+
+func transport(concurrency int) *http.Transport {
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, DisableCompression: true}
+	t.MaxIdleConnsPerHost = max(concurrency, http.DefaultMaxIdleConnsPerHost)
+	t.IdleConnTimeout = idleTimeout
+	t.TLSHandshakeTimeout = handshakeTimeout
+	return t
+}
+
+// Prepare gives the call's body: that of Request.Raw, byte for byte but for the
+// model and the stream options, or the encoded request where it was built in
+// Go. This wire has no gaps.
+func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
+	var body []byte
+	if req.Raw != nil {
+		body = splice(req.Raw, c.endpoint.Model)
+	} else {
+		body = EncodeRequest(req, c.endpoint.Model)
+	}
+	return &llm.Call{
+		Body: body, Streamed: true,
+		MaxInputTokens:  len(body) + imageTokens*images(req),
+		MaxOutputTokens: c.maxOutput(req),
+	}, nil
+}
+
+func images(req *llm.Request) int {
+	n := 0
+	for i := range req.Messages {
+		for _, p := range req.Messages[i].Parts {
+			if p.Kind == llm.PartImage {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// maxOutput bounds the billed output: the limit for each of n choices, and a
+// prediction, whose rejected tokens are billed beside the answer.
+func (c *Client) maxOutput(req *llm.Request) int {
+	limit := c.endpoint.MaxOutputTokens
+	if req.MaxTokens != nil {
+		limit = max(*req.MaxTokens, 0)
+	}
+	if n, ok := integer(req.Extra["n"]); ok && n > 1 {
+		limit *= n
+	}
+	return limit + len(req.Extra["prediction"])
+}
+
+// Do makes one attempt. See llm.Client.
+func (c *Client) Do(ctx context.Context, call *llm.Call) (*llm.Response, error) {
+	a := llm.StartAttempt(ctx, c.endpoint.Timeout, c.endpoint.StallTimeout)
+	defer a.End()
+	req, err := http.NewRequestWithContext(a.Context(), http.MethodPost, c.url, bytes.NewReader(call.Body))
+	if err != nil {
+		return nil, c.fault(&llm.Error{Class: llm.ClassInvalid, Err: fmt.Errorf("make request: %w", err)}, nil)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "text/event-stream, application/json")
+	req.Header.Set("User-Agent", "understudy")
+	if c.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	a.Restart()
+	answer, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.fault(&llm.Error{Class: a.Class(err, false), Err: fmt.Errorf("send request: %w", err)}, nil)
+	}
+	defer answer.Body.Close()
+	a.Heard()
+	body := a.Reader(answer.Body)
+	switch {
+	case answer.StatusCode != http.StatusOK:
+		return nil, c.refusal(answer, a, body)
+	case strings.HasPrefix(answer.Header.Get("Content-Type"), "application/json"):
+		return c.whole(answer, a, body)
+	}
+	return c.stream(answer, a, body)
+}
+
+// refusal reads an answer that is an error.
+func (c *Client) refusal(answer *http.Response, a *llm.Attempt, body io.Reader) error {
+	text, err := io.ReadAll(io.LimitReader(body, maxErrorBody))
+	if err != nil && len(text) == 0 {
+		return c.fault(&llm.Error{Class: a.Class(err, true), Status: answer.StatusCode, Err: fmt.Errorf("read error answer: %w", err)}, answer)
+	}
+	return c.fault(DecodeError(answer.StatusCode, answer.Header, text), answer)
+}
+
+// whole reads the answer of a provider that did not stream.
+func (c *Client) whole(answer *http.Response, a *llm.Attempt, body io.Reader) (*llm.Response, error) {
+	text, err := io.ReadAll(io.LimitReader(body, DefaultLimit+1))
+	total := a.Elapsed()
+	if err != nil {
+		return nil, c.fault(&llm.Error{Class: a.Class(err, true), Err: fmt.Errorf("read answer: %w", err)}, answer)
+	}
+	if len(text) > DefaultLimit {
+		return nil, c.fault(malformed("read answer: it is longer than %d bytes", DefaultLimit), answer)
+	}
+	resp, err := DecodeResponse(text)
+	if err != nil {
+		return nil, c.fault(err, answer)
+	}
+	resp.RequestID, resp.Timing.Total = requestID(answer.Header), total
+	return resp, nil
+}
+
+// stream reads the answer's events to the terminal one.
+func (c *Client) stream(answer *http.Response, a *llm.Attempt, body io.Reader) (*llm.Response, error) {
+	var asm Assembler
+	var timing llm.Timing
+	var broken error
+	piece := make([]byte, pieceSize)
+	for !asm.Done() && asm.Err() == nil {
+		n, err := body.Read(piece)
+		_, _ = asm.Write(piece[:n]) // never fails: what is wrong comes with Close
+		if n > 0 && timing.FirstToken == 0 && asm.Begun() {
+			timing.FirstToken = a.Elapsed()
+		}
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				broken = err
+			}
+			break
+		}
+	}
+	timing.Total = a.Elapsed()
+	verdict := asm.Close()
+	resp := asm.Response()
+	resp.RequestID, resp.Timing = requestID(answer.Header), timing
+	switch {
+	case verdict != nil && broken != nil && asm.Err() == nil:
+		return resp, c.fault(&llm.Error{Class: a.Class(broken, true), Err: fmt.Errorf("read stream: %w", broken)}, answer)
+	case verdict != nil:
+		return resp, c.fault(verdict, answer)
+	}
+	a.Drain(answer.Body)
+	return resp, nil
+}
+
+// fault puts what every error of this client says onto err.
+func (c *Client) fault(err error, answer *http.Response) error {
+	var e *llm.Error
+	if !errors.As(err, &e) {
+		e = malformed("%w", err)
+	}
+	e.Op, e.Endpoint = "chat completion", c.endpoint.Name
+	if answer != nil {
+		e.RequestID = requestID(answer.Header)
+	}
+	return e
+}

@@ -1,0 +1,225 @@
+package openai
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"understudy/llm"
+)
+
+func ptr[T any](v T) *T { return &v }
+
+func text1(path, s string) []llm.Part {
+	return []llm.Part{{Kind: llm.PartText, Text: s, Path: path}}
+}
+
+func TestDecode(t *testing.T) {
+	cases := []struct {
+		name, body string
+		want       llm.Request
+	}{
+		{"every neutral field", `{"model":"m","messages":[{"role":"developer","content":"Be brief."},{"role":"user","name":"ann","content":"Hi"}],
+			"temperature":0.70,"top_p":1,"max_tokens":5,"max_completion_tokens":7,"stop":"END","stream":true,"stream_options":{"include_usage":true},
+			"parallel_tool_calls":false,"tool_choice":"required","response_format":{"type":"json_object"}}`,
+			llm.Request{Model: "m", Messages: []llm.Message{
+				{Role: llm.RoleSystem, Parts: text1("/messages/0/content", "Be brief.")},
+				{Role: llm.RoleUser, Name: "ann", Parts: text1("/messages/1/content", "Hi")}},
+				Temperature: ptr(0.7), TopP: ptr(1.0), MaxTokens: ptr(7), Stop: []string{"END"}, Stream: true, IncludeUsage: true,
+				ParallelToolCalls: ptr(false), ToolChoice: llm.ToolChoice{Mode: "required"}, ResponseFormat: &llm.ResponseFormat{Type: "json_object"}}},
+		{"null is absent", `{"model":"m","messages":[{"role":"assistant","content":null,"name":null,"refusal":null,"audio":null}],"temperature":null,"seed":null,"stop":null,"tools":null}`,
+			llm.Request{Model: "m", Messages: []llm.Message{{Role: llm.RoleAssistant}}}},
+		{"unknown fields are kept raw", `{"messages":[],"n": 2 ,"brand_new":{"b":1, "a":[2.50]}}`,
+			llm.Request{Extra: map[string]json.RawMessage{"n": json.RawMessage("2"), "brand_new": json.RawMessage(`{"b":1, "a":[2.50]}`)}}},
+		{"keys are matched by case", `{"messages":[{"role":"user","content":"a","Content":"b"}],"Model":"x"}`,
+			llm.Request{Messages: []llm.Message{{Role: llm.RoleUser, Parts: []llm.Part{
+				{Kind: llm.PartText, Text: "a", Path: "/messages/0/content"},
+				{Kind: llm.PartOther, Path: "/messages/0/Content", Raw: json.RawMessage(`"b"`)}}}},
+				Extra: map[string]json.RawMessage{"Model": json.RawMessage(`"x"`)}}},
+		{"of a repeated key the last counts", `{"model":"a","messages":[{"role":"user","content":"x","content":"y"}],"model":"b"}`,
+			llm.Request{Model: "b", Messages: []llm.Message{{Role: llm.RoleUser, Parts: text1("/messages/0/content", "y")}}}},
+		{"strings", `{"messages":[{"role":"user","content":"tab\t é 😀 lone \ud800 "}]}`,
+			llm.Request{Messages: []llm.Message{{Role: llm.RoleUser, Parts: text1("/messages/0/content", "tab\t é 😀 lone \ufffd ")}}}},
+		{"parts", `{"messages":[{"role":"user","content":[{"type":"text","text":"see"},{"type":"image_url","image_url":{"url":"data:image/PNG;base64,iVBORw0K","detail":"low"}},
+			{"type":"image_url","image_url":{"url":"https://example.com/a.png"}},{"type":"input_audio","input_audio":{"data":"AA"}},{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]}]}`,
+			llm.Request{Messages: []llm.Message{{Role: llm.RoleUser, Parts: []llm.Part{
+				{Kind: llm.PartText, Text: "see", Path: "/messages/0/content/0"},
+				{Kind: llm.PartImage, Image: &llm.Image{MediaType: "image/png", Data: []byte("\x89PNG\r\n"), Detail: "low"}, Path: "/messages/0/content/1"},
+				{Kind: llm.PartImage, Image: &llm.Image{URL: "https://example.com/a.png"}, Path: "/messages/0/content/2"},
+				{Kind: llm.PartOther, Path: "/messages/0/content/3", Raw: json.RawMessage(`{"type":"input_audio","input_audio":{"data":"AA"}}`)},
+				{Kind: llm.PartText, Text: "x", Path: "/messages/0/content/4"},
+				{Kind: llm.PartOther, Path: "/messages/0/content/4/cache_control", Raw: json.RawMessage(`{"type":"ephemeral"}`)}}}}}},
+		{"tools keep their schema's bytes", `{"messages":[],"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{ "type":"object","x":1.0 },"strict":true}},{"type":"web_search"}],
+			"tool_choice":{"type":"function","function":{"name":"f"}}}`,
+			llm.Request{Tools: []llm.Tool{
+				{Name: "f", Description: "d", Parameters: json.RawMessage(`{ "type":"object","x":1.0 }`), Strict: ptr(true), Path: "/tools/0"},
+				{Other: json.RawMessage(`{"type":"web_search"}`), Path: "/tools/1"}}, ToolChoice: llm.ToolChoice{Mode: "tool", Name: "f"}}},
+		{"calls and results", `{"messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{ \"a\":1}"}},{"id":"c2","type":"custom","custom":{"name":"g","input":"x"}}]},
+			{"role":"tool","tool_call_id":"c1","content":[{"type":"text","text":"ok"}]}]}`,
+			llm.Request{Messages: []llm.Message{
+				{Role: llm.RoleAssistant, ToolCalls: []llm.ToolCall{{ID: "c1", Name: "f", Arguments: `{ "a":1}`}}, Parts: []llm.Part{
+					{Kind: llm.PartOther, Path: "/messages/0/tool_calls/1", Raw: json.RawMessage(`{"id":"c2","type":"custom","custom":{"name":"g","input":"x"}}`)}}},
+				{Role: llm.RoleTool, ToolCallID: "c1", Parts: text1("/messages/1/content/0", "ok")}}}},
+		{"the old form of calls", `{"messages":[{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{}"}},{"role":"function","name":"f","content":"ok"}],
+			"functions":[{"name":"f","parameters":{"type":"object"}}],"function_call":{"name":"f"}}`,
+			llm.Request{Messages: []llm.Message{
+				{Role: llm.RoleAssistant, ToolCalls: []llm.ToolCall{{ID: "function_call_1", Name: "f", Arguments: `{}`}}},
+				{Role: llm.RoleTool, Name: "f", ToolCallID: "function_call_1", Parts: text1("/messages/1/content", "ok")}},
+				Tools:      []llm.Tool{{Name: "f", Parameters: json.RawMessage(`{"type":"object"}`), Path: "/functions/0"}},
+				ToolChoice: llm.ToolChoice{Mode: "tool", Name: "f"},
+				Extra:      map[string]json.RawMessage{"functions": json.RawMessage(`[{"name":"f","parameters":{"type":"object"}}]`), "function_call": json.RawMessage(`{"name":"f"}`)}}},
+		{"allowed tools and other forms stay raw", `{"messages":[],"tool_choice":{"type":"allowed_tools"},"response_format":{"type":"grammar"},"stream_options":{"include_obfuscation":false}}`,
+			llm.Request{ToolChoice: llm.ToolChoice{Mode: "other"}, Extra: map[string]json.RawMessage{
+				"tool_choice": json.RawMessage(`{"type":"allowed_tools"}`), "response_format": json.RawMessage(`{"type":"grammar"}`), "stream_options": json.RawMessage(`{"include_obfuscation":false}`)}}},
+		{"json schema", `{"messages":[],"response_format":{"type":"json_schema","json_schema":{"name":"n","description":"d","strict":false,"schema":{"b":1,"a":2}}}}`,
+			llm.Request{ResponseFormat: &llm.ResponseFormat{Type: "json_schema", Name: "n", Description: "d", Strict: ptr(false), Schema: json.RawMessage(`{"b":1,"a":2}`)}}},
+		{"refusal is text", `{"messages":[{"role":"assistant","refusal":"I cannot."},{"role":"assistant","content":[{"type":"refusal","refusal":"No."}]}]}`,
+			llm.Request{Messages: []llm.Message{
+				{Role: llm.RoleAssistant, Parts: text1("/messages/0/refusal", "I cannot.")},
+				{Role: llm.RoleAssistant, Parts: text1("/messages/1/content/0", "No.")}}}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := Decode([]byte(c.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(got.Raw) != c.body {
+				t.Error("Raw is not the body")
+			}
+			got.Raw = nil
+			if diff := cmp.Diff(&c.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	cases := []struct{ name, body, path string }{
+		{"nothing", ``, ""},
+		{"cut JSON", `{"messages":[`, ""},
+		{"two values", `{"messages":[]} {}`, ""},
+		{"no object", `[1]`, ""},
+		{"no messages", `{"model":"m"}`, "/messages"},
+		{"messages of a wrong type", `{"messages":{"role":"user"}}`, "/messages"},
+		{"a message that is no object", `{"messages":["x"]}`, "/messages/0"},
+		{"no role", `{"messages":[{"content":"x"}]}`, "/messages/0/role"},
+		{"unknown role", `{"messages":[{"role":"user","content":"x"},{"role":"narrator"}]}`, "/messages/1/role"},
+		{"content of a wrong type", `{"messages":[{"role":"user","content":7}]}`, "/messages/0/content"},
+		{"a part that is no object", `{"messages":[{"role":"user","content":["x"]}]}`, "/messages/0/content/0"},
+		{"text of a wrong type", `{"messages":[{"role":"user","content":[{"type":"text","text":{}}]}]}`, "/messages/0/content/0/text"},
+		{"image data that is no base64", `{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,%%"}}]}]}`, "/messages/0/content/0/image_url"},
+		{"temperature of a wrong type", `{"messages":[],"temperature":"hot"}`, "/temperature"},
+		{"a number out of range", `{"messages":[],"top_p":1e999}`, "/top_p"},
+		{"a limit with a fraction", `{"messages":[],"max_tokens":1.5}`, "/max_tokens"},
+		{"stop with a number", `{"messages":[],"stop":["a",1]}`, "/stop/1"},
+		{"a tool without name", `{"messages":[],"tools":[{"type":"function"}]}`, "/tools/0/function/name"},
+		{"parameters of a wrong type", `{"messages":[],"tools":[{"type":"function","function":{"name":"f","parameters":true}}]}`, "/tools/0/function/parameters"},
+		{"arguments as an object", `{"messages":[{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":{}}}]}]}`, "/messages/0/tool_calls/0/function/arguments"},
+		{"stream as a word", `{"messages":[],"stream":"yes"}`, "/stream"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Decode([]byte(c.body))
+			var e *llm.Error
+			if !errors.As(err, &e) || e.Class != llm.ClassUntranslatable || e.Path != c.path {
+				t.Fatalf("got %v, want untranslatable at %q", err, c.path)
+			}
+		})
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a\"\\"},{"type":"image_url","image_url":"data:,x"}]}],"stop":["a"],"n":1}`))
+	f.Add([]byte(`{"messages":[{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}}]}],"tools":[{"type":"function","function":{"name":"f"}}],"stream_options":{}}`))
+	f.Add([]byte(" {\"messages\" : [ ] , \"function_call\" : \"auto\" }\n"))
+	f.Add([]byte(`{"a":"\\","messages":[],"":{},"b":[[],[{}]]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		req, err := Decode(body)
+		if err != nil {
+			if llm.ClassOf(err) != llm.ClassUntranslatable {
+				t.Fatalf("class %s: %v", llm.ClassOf(err), err)
+			}
+			return
+		}
+		if sent := splice(body, "other"); !json.Valid(sent) {
+			t.Fatalf("splice of %q gives %q", body, sent)
+		} else if again, err := Decode(sent); err != nil || again.Model != "other" || !again.Stream || !again.IncludeUsage {
+			t.Fatalf("splice of %q gives %q: %v", body, sent, err)
+		}
+		if encoded := EncodeRequest(req, "m"); !json.Valid(encoded) {
+			t.Fatalf("encode of %q gives %q", body, encoded)
+		}
+	})
+}
+
+// TestScanAgreesWithEncodingJSON walks documents with both readers.
+func TestScanAgreesWithEncodingJSON(t *testing.T) {
+	for _, doc := range []string{`{}`, `{ }`, `{"a":1}`, " {\t\"a\" :\n[1 , {\"b\":\"]}\\\"\"}] , \"\\u0062\": null }\n", `{"x":{"y":{}},"z":-1.5e3,"t":true}`} {
+		var want map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(doc), &want); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]json.RawMessage{}
+		for key, v := range members([]byte(doc)) {
+			got[key] = v
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", doc, diff)
+		}
+	}
+	n := 0
+	for i, v := range elements([]byte(` [ 1, "a,]" ,[2,3],{} ] `)) {
+		if want := []string{`1`, `"a,]"`, `[2,3]`, `{}`}[i]; string(v) != want {
+			t.Errorf("element %d: got %s, want %s", i, v, want)
+		}
+		n++
+	}
+	if n != 4 {
+		t.Errorf("%d elements, want 4", n)
+	}
+}
+
+// TestDecodeRealRequests reads the recorded requests, where they are at hand:
+// nothing in them may be refused or be unknown.
+func TestDecodeRealRequests(t *testing.T) {
+	bodies := realRequests(t)
+	for _, body := range bodies {
+		req, err := Decode(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(req.Extra) != 0 || len(req.Messages) == 0 {
+			t.Fatalf("extra %v, %d messages", req.Extra, len(req.Messages))
+		}
+	}
+}
+
+func realRequests(t testing.TB) [][]byte {
+	t.Helper()
+	lines, err := filepath.Glob(filepath.Join("..", "..", "..", "shared", "data", "tools", "tools.jsonl.gz"))
+	if err != nil || len(lines) == 0 {
+		t.Skip("the recorded requests (../shared/data beside the repository) are not here")
+	}
+	raw, err := os.ReadFile(lines[0])
+	if err != nil {
+		t.Skipf("the recorded requests cannot be read: %v", err)
+	}
+	var bodies [][]byte
+	for line := range strings.Lines(gunzip(t, raw)) {
+		var row struct {
+			Request json.RawMessage `json:"request"`
+		}
+		if err := json.Unmarshal([]byte(line), &row); err != nil {
+			t.Fatal(err)
+		}
+		bodies = append(bodies, row.Request)
+	}
+	return bodies
+}

@@ -1,0 +1,144 @@
+package llm
+
+import "encoding/json"
+
+// A Role says who speaks in a Message.
+type Role string
+
+// The four roles. OpenAI's "developer" is RoleSystem.
+const (
+	RoleSystem    Role = "system"
+	RoleUser      Role = "user"
+	RoleAssistant Role = "assistant"
+	RoleTool      Role = "tool"
+)
+
+// A Request is one chat request, free of any vendor's wire.
+type Request struct {
+	Model    string
+	Messages []Message
+	Tools    []Tool
+	// ToolChoice is the zero value when the request does not name one.
+	ToolChoice        ToolChoice
+	ParallelToolCalls *bool
+	ResponseFormat    *ResponseFormat
+	// MaxTokens limits the answer; nil means the provider's default.
+	MaxTokens   *int
+	Temperature *float64
+	TopP        *float64
+	Stop        []string
+	// Stream tells that the caller asked for a stream, IncludeUsage that it
+	// asked for the usage chunk as well.
+	Stream       bool
+	IncludeUsage bool
+
+	// Extra holds the wire's top-level fields that have no neutral form, by
+	// name, as raw JSON. Each spoke declares what becomes of them.
+	Extra map[string]json.RawMessage
+	// Raw is the Chat Completions body that the request was read from, byte
+	// for byte, or nil for a request built in Go. An endpoint that speaks the
+	// same wire sends it on unchanged but for the model.
+	Raw []byte
+}
+
+// A Message is one turn.
+type Message struct {
+	Role  Role
+	Parts []Part
+	// Name is OpenAI's optional name of the speaker.
+	Name string
+	// ToolCalls are the calls of an assistant turn.
+	ToolCalls []ToolCall
+	// ToolCallID names the call that a tool turn answers.
+	ToolCallID string
+}
+
+// Text joins the message's text parts without a separator.
+func (m *Message) Text() string {
+	if len(m.Parts) == 1 && m.Parts[0].Kind == PartText {
+		return m.Parts[0].Text
+	}
+	var s string
+	for _, p := range m.Parts {
+		if p.Kind == PartText {
+			s += p.Text
+		}
+	}
+	return s
+}
+
+// A PartKind tells what a Part holds.
+type PartKind string
+
+// The part kinds. PartOther is anything that has no neutral form yet; its wire
+// form is in Part.Raw and each spoke reports it as a gap.
+const (
+	PartText  PartKind = "text"
+	PartImage PartKind = "image"
+	PartOther PartKind = "other"
+)
+
+// A Part is a piece of a message.
+type Part struct {
+	Kind PartKind
+	Text string
+	// Image is set for PartImage.
+	Image *Image
+	// Path is the JSON Pointer of the part in the request it was read from.
+	Path string
+	// Raw is the wire form of a PartOther.
+	Raw json.RawMessage
+}
+
+// An Image is a picture inside a message: its bytes, or only an address.
+type Image struct {
+	// MediaType is the type that the data URL declared, for example
+	// "image/png"; the bytes decide where the two differ.
+	MediaType string
+	Data      []byte
+	// URL is set instead of Data when the request only names an address. It is
+	// never fetched.
+	URL string
+	// Detail is OpenAI's "low", "high", "auto" or "".
+	Detail string
+}
+
+// A Tool is a function that the model may call.
+type Tool struct {
+	Name        string
+	Description string
+	// Parameters is the JSON Schema byte for byte, or nil.
+	Parameters json.RawMessage
+	Strict     *bool
+	// Other is the wire form of a tool that is no function.
+	Other json.RawMessage
+	// Path is the JSON Pointer of the tool in the request it was read from.
+	Path string
+}
+
+// A ToolCall is a call that a model proposes. It is never executed here.
+type ToolCall struct {
+	ID   string `json:"id,omitempty"`
+	Name string `json:"name"`
+	// Arguments is the JSON text as received, byte for byte. It may be invalid.
+	Arguments string `json:"arguments"`
+}
+
+// A ToolChoice says whether tools may or must be called.
+type ToolChoice struct {
+	// Mode is "" (not given), "auto", "none", "required" or "tool"; "other"
+	// for a form without neutral meaning.
+	Mode string
+	// Name is the tool of mode "tool".
+	Name string
+}
+
+// A ResponseFormat asks for JSON.
+type ResponseFormat struct {
+	// Type is "text", "json_object" or "json_schema".
+	Type        string
+	Name        string
+	Description string
+	Schema      json.RawMessage
+	Strict      *bool
+}

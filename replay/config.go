@@ -1,0 +1,53 @@
+// Package replay tries captured exchanges on candidate endpoints: one trial for
+// each exchange × candidate, stored once, within a daily budget, at the
+// concurrency that each endpoint allows. Users never see its answers, and no
+// tool that a model proposes is ever executed.
+package replay
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config is the section [replay].
+type Config struct {
+	// DailyUSD bounds what all candidates together may cost in one UTC day.
+	DailyUSD float64 `toml:"daily_usd"`
+	// Attempts is how often one trial may call its endpoint.
+	Attempts int `toml:"attempts"`
+	// AckWait is the broker's redelivery time and the life of a claim. Both
+	// are renewed while a call runs.
+	AckWait time.Duration `toml:"ack_wait"`
+	// Prefetch is how many records an endpoint holds beyond its concurrency.
+	Prefetch int `toml:"prefetch"`
+	// DrainTimeout is how long calls in flight may take to end at a shutdown.
+	DrainTimeout time.Duration `toml:"drain_timeout"`
+}
+
+// DefaultConfig has the value of every key that may be left out.
+func DefaultConfig() Config {
+	return Config{DailyUSD: 25, Attempts: 3, AckWait: 30 * time.Second, Prefetch: 8, DrainTimeout: 5 * time.Second}
+}
+
+// Validate reports what is wrong with the section, all faults joined.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+	if !(c.DailyUSD >= 0) {
+		bad("daily_usd is %v; it must not be negative", c.DailyUSD)
+	}
+	if c.Attempts < 1 || c.Attempts > 10 {
+		bad("attempts is %d: 1 to 10", c.Attempts)
+	}
+	if c.AckWait < time.Second {
+		bad("ack_wait is %s; at least 1s is needed", c.AckWait)
+	}
+	if c.Prefetch < 0 || c.Prefetch > 1000 {
+		bad("prefetch is %d: 0 to 1000", c.Prefetch)
+	}
+	if c.DrainTimeout < 0 {
+		bad("drain_timeout is negative")
+	}
+	return errors.Join(errs...)
+}

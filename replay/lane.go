@@ -1,0 +1,223 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"understudy/internal/journal"
+	"understudy/llm"
+)
+
+// A lane works off the exchanges of one candidate: its durable consumer, its
+// concurrency, its pauses. Lanes never wait for each other.
+type lane struct {
+	r        *Replay
+	c        Candidate
+	slots    chan struct{} // one for each call that may be in flight
+	inFlight atomic.Int64
+
+	mu          sync.Mutex
+	pausedUntil time.Time
+	pausedFor   string
+	faults      int // our own faults in a row
+
+	ledger *Ledger
+	claims *journal.Claims
+}
+
+func newLane(r *Replay, c Candidate) *lane {
+	return &lane{r: r, c: c, slots: make(chan struct{}, c.Endpoint.Concurrency)}
+}
+
+// run fetches until ctx ends and waits for the work in hand, which runs under work.
+func (l *lane) run(ctx, work context.Context, ledger *Ledger, claims *journal.Claims) {
+	l.ledger, l.claims = ledger, claims
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	limit := l.c.Endpoint.Concurrency + l.r.cfg.Prefetch
+	hand := make(chan struct{}, limit) // one for each message in hand
+	var cons *journal.Consumer
+	for ctx.Err() == nil {
+		if cons == nil {
+			var err error
+			cons, err = l.r.j.ExchangeConsumer(ctx, l.c.Endpoint.Name, l.c.Submodules, limit, l.r.cfg.AckWait)
+			if err != nil {
+				l.r.log.Warn("open consumer; trying again", "candidate", l.c.Endpoint.Name, "err", err)
+				sleep(ctx, time.Second)
+				continue
+			}
+		}
+		if l.paused() {
+			sleep(ctx, 50*time.Millisecond)
+			continue
+		}
+		select {
+		case hand <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		d, err := cons.Next(ctx, time.Second)
+		if err != nil || d == nil {
+			<-hand
+		}
+		if err != nil {
+			if ctx.Err() == nil {
+				l.r.log.Debug("fetch; opening the consumer again", "candidate", l.c.Endpoint.Name, "err", err)
+				cons = nil
+				sleep(ctx, 500*time.Millisecond)
+			}
+			continue
+		}
+		if d == nil {
+			continue
+		}
+		wg.Go(func() {
+			defer func() { <-hand }()
+			l.deliver(work, d)
+		})
+	}
+}
+
+// deliver takes one message to its end: acknowledged when all of its records
+// are terminal, else given back.
+func (l *lane) deliver(ctx context.Context, d *journal.Delivery) {
+	alive, stop := context.WithCancel(ctx)
+	defer stop()
+	go l.heartbeat(alive, d)
+
+	again, err := l.records(ctx, d)
+	stop()
+	if err == nil && again == 0 {
+		err = d.Ack(context.WithoutCancel(ctx))
+		if err != nil { // it comes again and is then found done
+			l.r.log.Debug("ack", "candidate", l.c.Endpoint.Name, "err", err)
+		}
+		return
+	}
+	if err != nil && ctx.Err() == nil {
+		l.r.log.Warn("exchange not tried; it comes again", "candidate", l.c.Endpoint.Name, "seq", d.Seq, "err", err)
+		again = max(again, time.Second)
+	}
+	if err := d.Nak(again); err != nil {
+		l.r.log.Debug("nak", "candidate", l.c.Endpoint.Name, "err", err)
+	}
+}
+
+func (l *lane) heartbeat(ctx context.Context, d *journal.Delivery) {
+	for sleep(ctx, l.r.cfg.AckWait/3) {
+		if err := d.InProgress(); err != nil {
+			l.r.log.Debug("heartbeat", "candidate", l.c.Endpoint.Name, "err", err)
+		}
+	}
+}
+
+// records processes the records of a message side by side. again above 0 asks
+// for the message to come again after that time.
+func (l *lane) records(ctx context.Context, d *journal.Delivery) (again time.Duration, err error) {
+	if d.Err != nil && !errors.Is(d.Err, journal.ErrNotFound) {
+		return 0, d.Err
+	}
+	var list []*journal.Exchange
+	err = d.Err
+	if err == nil {
+		list, err = journal.DecodeExchanges(d.Data)
+	}
+	if err != nil {
+		return 0, l.deadMessage(ctx, d, err)
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	for _, ex := range list {
+		if !l.wants(ex, d.Subject) {
+			continue
+		}
+		select {
+		case l.slots <- struct{}{}:
+		case <-ctx.Done():
+			wg.Wait()
+			return 0, ctx.Err()
+		}
+		wg.Go(func() {
+			defer func() { <-l.slots }()
+			wait, e := l.try(ctx, ex, d)
+			mu.Lock()
+			defer mu.Unlock()
+			again, err = max(again, wait), errors.Join(err, e)
+		})
+	}
+	wg.Wait()
+	return again, err
+}
+
+func (l *lane) wants(ex *journal.Exchange, subject string) bool {
+	submodule, source, ok := journal.SubjectOf(subject)
+	if !ok || !l.c.Wants(submodule) {
+		return false
+	}
+	// The subject decides what a record is, whatever the record says.
+	ex.Submodule, ex.Source = submodule, source
+	return true
+}
+
+// paused tells whether the lane waits after a fault of ours.
+func (l *lane) paused() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Now().Before(l.pausedUntil)
+}
+
+// pause stops the lane after a fault that says nothing about the model, longer
+// each time in a row, and gives how long.
+func (l *lane) pause(err *llm.Error) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Now().Before(l.pausedUntil) {
+		return time.Until(l.pausedUntil) // one of many calls that met the same fault
+	}
+	base, most := time.Second, 30*time.Second
+	if err.Class == llm.ClassAccess || err.Class == llm.ClassNotFound {
+		base, most = 5*time.Second, 2*time.Minute
+	}
+	wait := min(base<<min(l.faults, 10), most)
+	wait = wait/2 + rand.N(wait/2+1) // jitter
+	wait = max(wait, min(err.RetryAfter, 10*time.Minute))
+	l.faults++
+	l.pausedUntil, l.pausedFor = time.Now().Add(wait), err.Summary()
+	l.r.log.Warn("endpoint paused: this failure is no trial", "candidate", l.c.Endpoint.Name,
+		"class", err.Class, "err", err.Summary(), "wait", wait.Round(time.Millisecond), "hint", hint(err))
+	l.r.counter("understudy_replay_pauses_total", "candidate", l.c.Endpoint.Name, "class", string(err.Class)).Inc()
+	return wait
+}
+
+func hint(err *llm.Error) string {
+	switch err.Class {
+	case llm.ClassAccess:
+		return "check credentials and that the account has access to the model"
+	case llm.ClassNotFound:
+		return "check the endpoint's model and region"
+	case llm.ClassThrottled:
+		return "lower the endpoint's concurrency or raise its quota"
+	}
+	return "check the endpoint's base_url and that it is reachable"
+}
+
+// worked ends a row of faults.
+func (l *lane) worked() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.faults = 0
+}
+
+func (l *lane) status() LaneStatus {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := LaneStatus{InFlight: int(l.inFlight.Load())}
+	if until := l.pausedUntil; time.Now().Before(until) {
+		s.PausedUntil, s.PausedFor = &until, l.pausedFor
+	}
+	return s
+}

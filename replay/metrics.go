@@ -1,0 +1,28 @@
+package replay
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+// counter gives the counter of a name and label pairs. Label values come from
+// configuration and from fixed words only.
+func (r *Replay) counter(name string, pairs ...string) *metrics.Counter {
+	var b strings.Builder
+	b.WriteString(name)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		b.WriteString([]string{",", "{"}[btoi(i == 0)])
+		b.WriteString(pairs[i] + "=" + strconv.Quote(pairs[i+1]))
+	}
+	b.WriteByte('}')
+	return r.set.GetOrCreateCounter(b.String())
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

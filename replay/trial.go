@@ -1,0 +1,259 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"understudy/internal/journal"
+	"understudy/llm"
+	"understudy/llm/openai"
+)
+
+// try takes one exchange to its one disposition. again above 0 asks for it to
+// come again later; an error says that it could not be finished now.
+func (l *lane) try(ctx context.Context, ex *journal.Exchange, d *journal.Delivery) (again time.Duration, err error) {
+	t := l.newTrial(ex, d.Seq)
+	defer func() {
+		if p := recover(); p != nil {
+			l.r.log.Error("panic while trying an exchange", "exchange_id", ex.ID, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			again, err = 0, l.finish(ctx, t, journal.DeadLetter, "panic: this is a fault of understudy; the log has its stack")
+		}
+	}()
+	if reason := incomparable(ex); reason != "" {
+		return 0, l.finish(ctx, t, journal.NotComparable, reason)
+	}
+	req, err := openai.Decode(ex.Request)
+	if err != nil {
+		return 0, l.finish(ctx, t, journal.DeadLetter, "request: "+summary(err))
+	}
+	call, err := l.c.Client.Prepare(req)
+	if err != nil {
+		return 0, l.finish(ctx, t, journal.NotComparable, "translate: "+summary(err))
+	}
+	t.Gaps = call.Gaps
+	if !call.Comparable() {
+		return 0, l.finish(ctx, t, journal.NotComparable, "blocking gap")
+	}
+	return l.claimed(ctx, t, call)
+}
+
+// incomparable names what makes a live side useless for a comparison.
+func incomparable(ex *journal.Exchange) string {
+	if ex.Aborted {
+		return "live: the client left before the answer's end"
+	}
+	switch ex.Class {
+	case llm.ClassInvalid, llm.ClassAccess, llm.ClassNotFound:
+		return "live: the provider refused the request (" + string(ex.Class) + ")"
+	}
+	return ""
+}
+
+// summary is the text of an error that may stand in a record.
+func summary(err error) string {
+	var e *llm.Error
+	if errors.As(err, &e) {
+		return e.Summary()
+	}
+	return "unreadable"
+}
+
+// claimed makes the call under a claim, so that no other host makes it as well.
+func (l *lane) claimed(ctx context.Context, t *journal.Trial, call *llm.Call) (time.Duration, error) {
+	claim, err := l.claims.Take(ctx, t.ID)
+	if err != nil {
+		return 0, err
+	}
+	if claim == nil { // somebody else calls, or died while calling
+		stored, err := l.r.j.HasTrial(ctx, t.Submodule, t.Candidate, t.ID)
+		if stored || err != nil {
+			return 0, err
+		}
+		return l.r.cfg.AckWait / 2, nil
+	}
+	alive, stop := context.WithCancel(ctx)
+	go l.renew(alive, claim)
+	defer func() {
+		stop()
+		if err := claim.Release(context.WithoutCancel(ctx)); err != nil {
+			l.r.log.Debug("release claim", "err", err)
+		}
+	}()
+	// Only now: whoever held the claim before may have stored the trial.
+	stored, err := l.r.j.HasTrial(ctx, t.Submodule, t.Candidate, t.ID)
+	if stored || err != nil {
+		return 0, err
+	}
+	return l.call(ctx, t, call)
+}
+
+func (l *lane) renew(ctx context.Context, claim *journal.Claim) {
+	for sleep(ctx, l.r.cfg.AckWait/3) {
+		if err := claim.Renew(ctx); err != nil {
+			l.r.log.Debug("renew claim", "err", err)
+		}
+	}
+}
+
+// call makes up to the configured attempts and stores the trial.
+func (l *lane) call(ctx context.Context, t *journal.Trial, call *llm.Call) (time.Duration, error) {
+	bound := l.c.Price.Cost(llm.Usage{InputTokens: call.MaxInputTokens, OutputTokens: call.MaxOutputTokens})
+	cost, known := 0.0, true
+	t.LagMS = ms(time.Since(t.At))
+	for n := 1; ; n++ {
+		money, err := l.ledger.Reserve(ctx, l.c.Endpoint.Name, bound)
+		if errors.Is(err, ErrOverBudget) && len(t.Attempts) == 0 {
+			return 0, l.finish(ctx, t, journal.OverBudget, fmt.Sprintf("the call may cost $%.4f, which the day's budget no longer holds", bound))
+		}
+		if errors.Is(err, ErrOverBudget) {
+			break // no money for a further attempt: the last one stands
+		}
+		if err != nil {
+			return 0, err
+		}
+		resp, err := l.attempt(ctx, call)
+		usd, sure := l.settle(money, resp, err)
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+		cost, known = cost+usd, known && sure
+		class := llm.ClassOf(err)
+		l.r.counter("understudy_replay_attempts_total", "candidate", l.c.Endpoint.Name, "class", string(class)).Inc()
+		if class.OurFault() || class == llm.ClassNetwork && n >= l.r.cfg.Attempts {
+			return l.pause(asError(err)), nil
+		}
+		fill(t, resp, err)
+		if !class.Retryable() || n >= l.r.cfg.Attempts {
+			break
+		}
+		if !sleep(ctx, backoff(n)) {
+			return 0, ctx.Err()
+		}
+	}
+	l.worked()
+	if known {
+		t.CostUSD = &cost
+	}
+	return 0, l.finish(ctx, t, journal.Tried, "")
+}
+
+func (l *lane) attempt(ctx context.Context, call *llm.Call) (*llm.Response, error) {
+	l.inFlight.Add(1)
+	defer l.inFlight.Add(-1)
+	return l.c.Client.Do(ctx, call)
+}
+
+// settle books an attempt. A refused call (an HTTP error) costs nothing; one
+// that broke without saying its usage may have cost all that was reserved, and
+// its cost is unknown.
+func (l *lane) settle(money *Reservation, resp *llm.Response, err error) (usd float64, known bool) {
+	switch {
+	case resp != nil && resp.Usage != nil:
+		usd = l.c.Price.Cost(*resp.Usage)
+		money.Settle(usd)
+		return usd, true
+	case err != nil && asError(err).Status >= 400:
+		money.Settle(0)
+		return 0, true
+	}
+	money.SettleFull()
+	return 0, false
+}
+
+func asError(err error) *llm.Error {
+	var e *llm.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &llm.Error{Class: llm.ClassMalformed, Err: err}
+}
+
+// backoff before attempt n+1: exponential with full jitter.
+func backoff(n int) time.Duration {
+	return rand.N(min(200*time.Millisecond<<n, 5*time.Second))
+}
+
+func (l *lane) newTrial(ex *journal.Exchange, seq uint64) *journal.Trial {
+	ep := &l.c.Endpoint
+	t := &journal.Trial{
+		Schema: journal.SchemaVersion, ID: journal.TrialID(ex.ID, ep.Name, ep.Model, "", 0),
+		ExchangeID: ex.ID, ExchangeSeq: seq, At: ex.At, Source: ex.Source,
+		Submodule: ex.Submodule, Conversation: ex.Conversation, ConversationSource: ex.ConversationSource, Unit: ex.Unit,
+		Candidate: ep.Name, Model: ep.Model,
+		Live: journal.Side{LatencyMS: &ex.LatencyMS, TTFTMS: ex.TTFTMS, Error: ex.LiveError()},
+	}
+	if p, ok := l.r.baseline(ex.Submodule); ok && ex.Usage != nil {
+		usd := p.Cost(*ex.Usage)
+		t.Live.CostUSD = &usd
+	}
+	return t
+}
+
+// fill writes the outcome of an attempt; the last one stands.
+func fill(t *journal.Trial, resp *llm.Response, err error) {
+	a := journal.Attempt{Class: llm.ClassOf(err)}
+	if err != nil {
+		e := asError(err)
+		a.Status, a.Code, a.RequestID = e.Status, e.Code, e.RequestID
+	}
+	t.Class, t.Text, t.Refusal, t.ToolCalls, t.Finish, t.NativeFinish, t.Usage = a.Class, "", "", nil, "", "", nil
+	if resp != nil {
+		a.LatencyMS = ms(resp.Timing.Total)
+		if ft := resp.Timing.FirstToken; ft > 0 {
+			v := ms(ft)
+			a.TTFTMS = &v
+		}
+		if resp.RequestID != "" {
+			a.RequestID = resp.RequestID
+		}
+		t.Text, t.Refusal, t.ToolCalls = resp.Text, resp.Refusal, resp.ToolCalls
+		t.Finish, t.NativeFinish, t.Usage = resp.Finish, resp.NativeFinish, resp.Usage
+		t.Gaps = append(t.Gaps, resp.Gaps...)
+	}
+	t.Attempts = append(t.Attempts, a)
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// finish stores the trial, and keeps trying while NATS is away: the answer may
+// have been paid for.
+func (l *lane) finish(ctx context.Context, t *journal.Trial, d journal.Disposition, reason string) error {
+	t.Disposition, t.Reason, t.StoredAt = d, reason, time.Now().UTC()
+	for {
+		stored, err := l.r.j.StoreTrial(context.WithoutCancel(ctx), t)
+		if err == nil {
+			if stored {
+				l.r.counter("understudy_replay_trials_total", "candidate", t.Candidate, "outcome", string(d), "class", string(t.Class)).Inc()
+			}
+			return nil
+		}
+		if !errors.Is(err, journal.ErrUnavailable) && !errors.Is(err, journal.ErrFull) {
+			return err
+		}
+		l.r.log.Warn("trial not stored; trying again", "trial_id", t.ID, "err", err)
+		if !sleep(ctx, time.Second) {
+			return err
+		}
+	}
+}
+
+// deadMessage gives every record of an unreadable message up. Where not even
+// their number is known it is one.
+func (l *lane) deadMessage(ctx context.Context, d *journal.Delivery, cause error) error {
+	submodule, source, ok := journal.SubjectOf(d.Subject)
+	if !ok || !l.c.Wants(submodule) {
+		return nil
+	}
+	l.r.log.Error("message cannot be read; its records are dead letters", "seq", d.Seq, "err", cause)
+	var errs []error
+	for i := range d.Records() {
+		id := fmt.Sprintf("message-%d-%d", d.Seq, i)
+		t := l.newTrial(&journal.Exchange{ID: id, At: time.Now().UTC(), Source: source, Submodule: submodule}, d.Seq)
+		errs = append(errs, l.finish(ctx, t, journal.DeadLetter, "message cannot be read: "+cause.Error()))
+	}
+	return errors.Join(errs...)
+}
