@@ -12,7 +12,10 @@ import (
 
 // escape writes a key as a token of a JSON Pointer.
 func escape(key string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
+	if !strings.ContainsAny(key, "~/") {
+		return key
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 }
 
 func (d *decoder) messages(v json.RawMessage) error {

@@ -7,7 +7,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // The functions of this file walk JSON that json.Valid has accepted, without
@@ -148,18 +147,6 @@ func kindOf(v json.RawMessage) kind {
 		return isObject
 	}
 	return isNumber
-}
-
-// text is the value of a JSON string; lone surrogates and invalid UTF-8 become
-// U+FFFD, as every JSON reader of Go makes them.
-func text(v json.RawMessage) string {
-	inner := v[1 : len(v)-1]
-	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
-		return string(inner)
-	}
-	var s string
-	_ = json.Unmarshal(v, &s) // the string is known to be valid
-	return s
 }
 
 // integer is the value of a JSON number without a fraction, at most 32 bits.

@@ -1,0 +1,116 @@
+package canary
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"understudy/llm"
+)
+
+// Any is the name of the [[submodule]] that stands for every sub-module without
+// an entry of its own.
+const Any = "*"
+
+// Submodule is one [[submodule]]: what migrates alone, to which candidates, and
+// by which criteria.
+type Submodule struct {
+	// Name as the exchanges carry it, written module/name, or "*".
+	Name string `toml:"name"`
+	// Baseline is the endpoint that serves today; its price counts the live side.
+	Baseline string `toml:"baseline"`
+	// Candidates are the endpoints that are tried in shadow.
+	Candidates []string `toml:"candidates"`
+	// Unit is the business unit that cost is counted by, such as "interview".
+	Unit string `toml:"unit"`
+	// Risk orders the rollout, lowest first.
+	Risk int `toml:"risk"`
+	// Priority is what matters here, in words; the decision matrix shows it.
+	Priority string `toml:"priority"`
+	// Criteria are the gates.
+	Criteria Criteria `toml:"criteria"`
+}
+
+// Validate reports what is wrong with the entry, all faults joined. Whether the
+// endpoints exist is for whoever knows them: see Endpoints.
+func (s *Submodule) Validate() error {
+	var errs []error
+	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+	if s.Name != Any && !llm.ValidName(s.Name) {
+		bad("name must be %s; or \"*\"", llm.NameRule)
+	}
+	if s.Baseline == "" {
+		bad("baseline is missing: the name of the endpoint that serves today")
+	}
+	for i, c := range s.Candidates {
+		if c == s.Baseline {
+			bad("candidate %q is the baseline itself", c)
+		}
+		if slices.Contains(s.Candidates[:i], c) {
+			bad("candidate %q is listed twice", c)
+		}
+	}
+	if s.Unit != "" && !llm.ValidName(s.Unit) {
+		bad("unit %q must be %s", s.Unit, llm.NameRule)
+	}
+	if len(s.Candidates) > 0 && len(s.Criteria.Gates) == 0 {
+		bad("there are candidates but no criteria; a promotion needs at least one gate under [submodule.criteria]")
+	}
+	if err := s.Criteria.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Endpoints are the names of all endpoints that the entry refers to.
+func (s *Submodule) Endpoints() []string {
+	if s.Baseline == "" {
+		return slices.Clone(s.Candidates)
+	}
+	return append([]string{s.Baseline}, s.Candidates...)
+}
+
+// NeedsPrice tells whether a gate compares costs, so that the baseline needs a
+// price.
+func (s *Submodule) NeedsPrice() bool {
+	return slices.ContainsFunc(s.Criteria.Gates, func(g Gate) bool { return g.Name == "cost_ratio" })
+}
+
+// Submodules are all entries of a configuration.
+type Submodules []Submodule
+
+// Validate checks every entry, and that no name stands twice.
+func (s Submodules) Validate() error {
+	var errs []error
+	for i := range s {
+		if err := s[i].Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("submodule %q: %w", s[i].Name, err))
+		}
+		if slices.ContainsFunc(s[:i], func(o Submodule) bool { return o.Name == s[i].Name }) {
+			errs = append(errs, fmt.Errorf("submodule %q stands twice", s[i].Name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Find is the entry of a sub-module: its own, else "*", else nil.
+func (s Submodules) Find(name string) *Submodule {
+	var fallback *Submodule
+	for i := range s {
+		switch s[i].Name {
+		case name:
+			return &s[i]
+		case Any:
+			fallback = &s[i]
+		}
+	}
+	return fallback
+}
+
+// Candidates are the candidates of a sub-module; none where no entry stands for it.
+func (s Submodules) Candidates(name string) []string {
+	if e := s.Find(name); e != nil {
+		return e.Candidates
+	}
+	return nil
+}

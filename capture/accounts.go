@@ -1,0 +1,147 @@
+package capture
+
+import (
+	"maps"
+	"sync"
+)
+
+// Accounts tell what became of every request that reached the proxy:
+//
+//	received = captured + sampled_out + excluded + all dropped + unaccounted + pending
+//
+// holds at every reading.
+type Accounts struct {
+	Received int64 `json:"received"`
+	// Captured exchanges are in the journal, acknowledged.
+	Captured int64 `json:"captured"`
+	// SampledOut were left out by the sampling share, Excluded because they
+	// are no Chat Completions calls.
+	SampledOut int64 `json:"sampled_out"`
+	Excluded   int64 `json:"excluded"`
+	// Unaccounted were in flight when a process was killed.
+	Unaccounted int64 `json:"unaccounted"`
+	// Pending are in hand now.
+	Pending int64 `json:"pending"`
+	// Dropped by reason.
+	Dropped map[string]int64 `json:"dropped"`
+}
+
+// settled is the sum of the buckets in which a request can end.
+func (a *Accounts) settled() int64 {
+	n := a.Captured + a.SampledOut + a.Excluded + a.Unaccounted
+	for _, d := range a.Dropped {
+		n += d
+	}
+	return n
+}
+
+// Plus gives the sum of two proxies' accounts; neither is changed.
+func (a Accounts) Plus(b Accounts) Accounts {
+	a.Received += b.Received
+	a.Captured += b.Captured
+	a.SampledOut += b.SampledOut
+	a.Excluded += b.Excluded
+	a.Unaccounted += b.Unaccounted
+	a.Pending += b.Pending
+	dropped := make(map[string]int64, len(a.Dropped)+len(b.Dropped))
+	for _, m := range []map[string]int64{a.Dropped, b.Dropped} {
+		for reason, n := range m {
+			dropped[reason] += n
+		}
+	}
+	a.Dropped = dropped
+	return a
+}
+
+// A ledger keeps the accounts of one proxy over its lives.
+type ledger struct {
+	mu sync.Mutex
+	a  Accounts // Pending is not kept but derived
+	// instance marks this proxy's messages; lastSeq is its last acknowledged.
+	instance string
+	lastSeq  uint64
+	// carried were pending when an earlier life ended and wait for the journal
+	// to say how many of them it has. inDoubt of them were on their way to it
+	// at a regular end.
+	carried, inDoubt int64
+	changed          bool
+	// fresh: there was no earlier life.
+	fresh bool
+	// watch is told of every change of a bucket, for the metrics.
+	watch func(outcome, reason string, n int)
+}
+
+// record changes the accounts under the lock.
+func (l *ledger) record(change func(*Accounts)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(&l.a)
+	l.changed = true
+}
+
+func (l *ledger) received() { l.record(func(a *Accounts) { a.Received++ }) }
+
+func (l *ledger) sampledOut() {
+	l.record(func(a *Accounts) { a.SampledOut++ })
+	l.watch(outcomeSampledOut, "", 1)
+}
+
+func (l *ledger) excluded() {
+	l.record(func(a *Accounts) { a.Excluded++ })
+	l.watch(outcomeExcluded, "", 1)
+}
+
+func (l *ledger) dropped(reason string, n int) {
+	l.record(func(a *Accounts) { a.Dropped[reason] += int64(n) })
+	l.watch(outcomeDropped, reason, n)
+}
+
+// captured counts n records that the journal acknowledged, up to message seq.
+func (l *ledger) captured(n int, seq uint64) {
+	l.record(func(a *Accounts) {
+		a.Captured += int64(n)
+		l.lastSeq = max(l.lastSeq, seq)
+	})
+	l.watch(outcomeCaptured, "", n)
+}
+
+// doubt leaves n records pending whose publishing was cut short: the next life
+// asks the journal for them.
+func (l *ledger) doubt(n int) { l.record(func(*Accounts) { l.inDoubt += int64(n) }) }
+
+// resume settles what an earlier life left pending, of which the journal has n
+// records, the last in message seq.
+func (l *ledger) resume(n int, seq uint64) {
+	l.record(func(a *Accounts) {
+		a.Captured += int64(n)
+		l.lastSeq = max(l.lastSeq, seq)
+		missing := l.carried - int64(n)
+		if missing < 0 { // received was saved before the last of them came
+			a.Received -= missing
+			missing = 0
+		}
+		lost := min(missing, l.inDoubt)
+		if lost > 0 {
+			a.Dropped[reasonShutdown] += lost
+		}
+		a.Unaccounted += missing - lost
+		l.carried, l.inDoubt = 0, 0
+	})
+}
+
+// position is what the journal has to be asked about.
+func (l *ledger) position() (instance string, seq uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.instance, l.lastSeq
+}
+
+// read gives the accounts as they are now.
+func (l *ledger) read() Accounts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.a
+	a.Dropped = maps.Clone(l.a.Dropped)
+	a.Pending = a.Received - a.settled()
+	return a
+}

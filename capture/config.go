@@ -1,0 +1,106 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+// Config is the section [capture].
+type Config struct {
+	// Listen is the address of the data port.
+	Listen string `toml:"listen"`
+	// Memory bounds what all exchanges in hand may hold together, in bytes.
+	// Where it is used up, exchanges are dropped and counted; the live answer
+	// does not notice.
+	Memory Size `toml:"memory"`
+	// MaxBody is the size of the longest request or answer that is recorded,
+	// in bytes. Longer ones pass, and are counted as dropped.
+	MaxBody Size `toml:"max_body"`
+	// Sample is the share of traffic that is recorded, 0 to 1, drawn by unit
+	// or conversation: whole ones or nothing. 0 turns recording off.
+	Sample float64 `toml:"sample"`
+	// TrustedClients are the addresses and CIDRs whose X-Understudy-* headers
+	// count. From everybody else they are ignored.
+	TrustedClients []string `toml:"trusted_clients"`
+	// AnswerTimeout is how long an upstream may take to begin its answer; 0
+	// waits as long as the client does. A stream that has begun has no limit.
+	AnswerTimeout time.Duration `toml:"answer_timeout"`
+	// ConversationPointers and UnitPointers are the JSON Pointers into the
+	// request where the keys are looked for, in this order, when no header
+	// names them.
+	ConversationPointers []string `toml:"conversation_pointers"`
+	UnitPointers         []string `toml:"unit_pointers"`
+	// Redact is the section [capture.redact].
+	Redact Redact `toml:"redact"`
+	// Rules find the sub-module of a request without the header. The first
+	// that matches wins.
+	Rules []Rule `toml:"rule"`
+}
+
+// Redact is the section [capture.redact].
+type Redact struct {
+	// Mode is "on" or "off". This build has no redaction, so Validate accepts
+	// only an "off" that is written out.
+	Mode string `toml:"mode"`
+}
+
+// DefaultConfig has the value of every key that may be left out.
+func DefaultConfig() Config {
+	return Config{
+		Listen:               "127.0.0.1:8080",
+		Memory:               64 << 20,
+		MaxBody:              16 << 20,
+		Sample:               1,
+		TrustedClients:       []string{"127.0.0.1", "::1"},
+		AnswerTimeout:        10 * time.Minute,
+		ConversationPointers: []string{"/metadata/conversation", "/metadata/conversation_id"},
+		UnitPointers:         []string{"/metadata/unit", "/metadata/unit_id", "/user"},
+		Redact:               Redact{Mode: "on"},
+	}
+}
+
+// Validate reports what is wrong with the section, all faults joined.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		bad("listen %q is not an address like 127.0.0.1:8080", c.Listen)
+	}
+	if c.Memory < 1<<20 {
+		bad("memory is %s; at least 1MiB is needed", c.Memory)
+	}
+	if c.MaxBody < 1 {
+		bad("max_body is %s; at least 1 byte is needed", c.MaxBody)
+	}
+	if c.MaxBody > c.Memory {
+		bad("max_body (%s) is above memory (%s): no exchange of that size could be recorded", c.MaxBody, c.Memory)
+	}
+	if !(c.Sample >= 0 && c.Sample <= 1) {
+		bad("sample is %v; it is a share from 0 to 1", c.Sample)
+	}
+	if c.AnswerTimeout < 0 {
+		bad("answer_timeout is negative; 0 waits as long as the client does")
+	}
+	if _, err := parseTrusted(c.TrustedClients); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := compilePointers("conversation_pointers", c.ConversationPointers); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := compilePointers("unit_pointers", c.UnitPointers); err != nil {
+		errs = append(errs, err)
+	}
+	switch c.Redact.Mode {
+	case "off":
+	case "on":
+		bad("redaction is not part of this build; write [capture.redact] mode = \"off\" to record texts as they are")
+	default:
+		bad("redact.mode %q is unknown: \"on\" or \"off\"", c.Redact.Mode)
+	}
+	if _, err := compileRules(c.Rules); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

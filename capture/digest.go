@@ -1,0 +1,119 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+
+	"understudy/internal/journal"
+	"understudy/llm/openai"
+)
+
+// digest turns a take into a record and hands it to the publisher, or counts
+// why not. A fault on the way costs this exchange alone.
+func (c *Capture) digest(t *take) {
+	rec, reason := c.read(t)
+	if reason == reasonSampledOut {
+		t.release()
+		c.ledger.sampledOut()
+		return
+	}
+	if reason == "" && !t.recharge(rec) {
+		reason = reasonMemory
+	}
+	if reason != "" {
+		c.drop(t, reason)
+		return
+	}
+	c.meters.live(rec)
+	if !c.publisher.put(&item{rec: rec, charge: t.charged, queued: t.queued}) {
+		c.drop(t, reasonShutdown)
+	}
+}
+
+// reasonSampledOut is no drop: the exchange is outside the sample.
+const reasonSampledOut = "sampled_out"
+
+// read makes the record of a take; reason says why there is none.
+func (c *Capture) read(t *take) (rec *journal.Exchange, reason string) {
+	defer func() {
+		if p := recover(); p != nil {
+			// The value may quote a text: only its type is told.
+			c.log.Error("recording an exchange panicked; it is dropped and counted", "panic", fmt.Sprintf("%T", p))
+			rec, reason = nil, reasonPanic
+		}
+	}()
+	if !t.whole {
+		return nil, reasonIncomplete
+	}
+	body, err := plain(t.header, t.request, t.maxBody)
+	if err != nil {
+		return nil, bodyReason(err)
+	}
+	req, err := openai.Decode(body)
+	if err != nil {
+		return nil, reasonMalformed
+	}
+	d := &document{body: body, req: req, model: req.Model}
+	if d.model == "" {
+		d.model = deployment(t.path)
+	}
+	l := t.label(d)
+	if !sampled(c.key, t.settings.sample, t, d, &l) {
+		return nil, reasonSampledOut
+	}
+	secrets := credentials(t.header)
+	rec = c.record(t, d, &l, secrets)
+	if err := readAnswer(t, rec); err != nil {
+		return nil, bodyReason(err)
+	}
+	scrubRecord(rec, secrets)
+	return rec, ""
+}
+
+// bodyReason says why a body cannot be recorded.
+func bodyReason(err error) string {
+	switch {
+	case errors.Is(err, errEncoding):
+		return reasonEncoding
+	case errors.Is(err, errExpanded):
+		return reasonTooLarge
+	}
+	return reasonMalformed
+}
+
+// record fills in everything but the answer.
+func (c *Capture) record(t *take, d *document, l *labels, secrets []string) *journal.Exchange {
+	return &journal.Exchange{
+		Schema: journal.SchemaVersion, ID: journal.NewID(t.at), At: t.at.UTC(),
+		Source: journal.SourceCapture, Instance: c.ledger.instance,
+		Submodule: l.submodule, Conversation: l.conversation, ConversationSource: l.conversationSource, Unit: l.unit,
+		Upstream: t.upstream, Method: t.method, Path: t.path, Model: d.model,
+		Status: t.status, Aborted: t.left, LatencyMS: milliseconds(t.total),
+		Headers:           keptHeaders(t.header, t.answer, secrets),
+		ProviderRequestID: providerRequestID(t.answer, secrets),
+		Traceparent:       traceparent(t.header.Get("Traceparent")),
+		SampleShare:       t.settings.sample,
+		RequestLength:     len(t.request), RequestHMAC: keyedHex(c.key, "body", t.request),
+		ResponseLength: len(t.response), ResponseHMAC: keyedHex(c.key, "body", t.response),
+		Request: d.body,
+	}
+}
+
+// scrubRecord removes the caller's own credentials wherever they came back.
+func scrubRecord(e *journal.Exchange, secrets []string) {
+	e.Request, e.Response = scrub(e.Request, secrets), scrub(e.Response, secrets)
+	for _, s := range []*string{&e.Path, &e.Model, &e.AnsweredModel, &e.AnswerID, &e.SystemFingerprint, &e.Conversation, &e.Unit} {
+		*s = scrubText(*s, secrets)
+	}
+}
+
+// traceForm is a W3C traceparent; anything else is not recorded.
+var traceForm = regexp.MustCompile(`\A[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\z`)
+
+func traceparent(s string) string {
+	if !traceForm.MatchString(s) {
+		return ""
+	}
+	return s
+}

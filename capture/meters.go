@@ -1,0 +1,123 @@
+package capture
+
+import (
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"understudy/internal/journal"
+	"understudy/llm"
+)
+
+const (
+	outcomeCaptured   = "captured"
+	outcomeSampledOut = "sampled_out"
+	outcomeExcluded   = "excluded"
+	outcomeDropped    = "dropped"
+)
+
+// Bounds in seconds: an answer of a language model, and the proxy's own share.
+var (
+	answerBounds   = [...]float64{0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 13, 20, 30, 60, 120}
+	overheadBounds = [...]float64{10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 5e-3, 25e-3, 0.1}
+)
+
+// maxSubmodules bounds the sub-modules that have metrics of their own: with no
+// sub-modules configured their names come from clients.
+const maxSubmodules = 64
+
+// meters are the metrics of the proxy. docs/metrics.md explains them.
+type meters struct {
+	set      *metrics.Set
+	overhead *metrics.PrometheusHistogram
+	outcomes map[string]*metrics.Counter
+	drops    map[string]*metrics.Counter
+
+	mu         sync.Mutex
+	paths      map[string]int64
+	submodules map[string]bool
+}
+
+func newMeters(set *metrics.Set, c *Capture) *meters {
+	m := &meters{
+		set: set, outcomes: map[string]*metrics.Counter{}, drops: map[string]*metrics.Counter{},
+		paths: map[string]int64{}, submodules: map[string]bool{},
+		overhead: set.GetOrCreatePrometheusHistogramExt("understudy_capture_overhead_seconds", overheadBounds[:]),
+	}
+	for _, o := range []string{outcomeCaptured, outcomeSampledOut, outcomeExcluded, outcomeDropped} {
+		m.outcomes[o] = set.GetOrCreateCounter(fmt.Sprintf("understudy_capture_requests_total{outcome=%q}", o))
+	}
+	for _, r := range reasons {
+		m.drops[r] = set.GetOrCreateCounter(fmt.Sprintf("understudy_capture_dropped_total{reason=%q}", r))
+	}
+	set.GetOrCreateGauge("understudy_capture_inflight", func() float64 { return float64(c.inflight.Load()) })
+	set.GetOrCreateGauge("understudy_capture_memory_bytes", func() float64 { return float64(c.budget.used.Load()) })
+	set.GetOrCreateGauge("understudy_capture_memory_limit_bytes", func() float64 { return float64(c.budget.limit.Load()) })
+	set.GetOrCreateGauge("understudy_capture_pending", func() float64 { return float64(c.ledger.read().Pending) })
+	set.GetOrCreateGauge("understudy_capture_queue_age_seconds", func() float64 { return c.queueAge(time.Now()).Seconds() })
+	return m
+}
+
+// queueAge is how long the oldest recorded exchange waits to be stored.
+func (c *Capture) queueAge(now time.Time) time.Duration {
+	age := time.Duration(0)
+	for _, at := range []time.Time{c.queue.oldest(), c.publisher.oldest()} {
+		if !at.IsZero() {
+			age = max(age, now.Sub(at))
+		}
+	}
+	return age
+}
+
+// outcome counts requests that ended in a bucket.
+func (m *meters) outcome(outcome, reason string, n int) {
+	m.outcomes[outcome].Add(n)
+	if outcome == outcomeDropped {
+		m.drops[reason].Add(n)
+	}
+}
+
+// passed counts a request that is not recorded, by its path group.
+func (m *meters) passed(group string) {
+	m.set.GetOrCreateCounter(fmt.Sprintf("understudy_capture_passed_total{path=%q}", group)).Inc()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.paths[group]++
+}
+
+func (m *meters) passedByPath() map[string]int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.paths)
+}
+
+// live notes how the live answer did.
+func (m *meters) live(e *journal.Exchange) {
+	name := m.submodule(e.Submodule)
+	if e.Class != llm.ClassOK {
+		m.set.GetOrCreateCounter(fmt.Sprintf("understudy_live_errors_total{submodule=%q,class=%q}", name, e.Class)).Inc()
+		return
+	}
+	if e.Aborted {
+		return // its time is the client's choice
+	}
+	m.set.GetOrCreatePrometheusHistogramExt(fmt.Sprintf("understudy_live_response_seconds{submodule=%q}", name), answerBounds[:]).Update(e.LatencyMS / 1000)
+	if e.TTFTMS != nil {
+		m.set.GetOrCreatePrometheusHistogramExt(fmt.Sprintf("understudy_live_time_to_first_token_seconds{submodule=%q}", name), answerBounds[:]).Update(*e.TTFTMS / 1000)
+	}
+}
+
+func (m *meters) submodule(name string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.submodules[name] {
+		if len(m.submodules) == maxSubmodules {
+			return "other"
+		}
+		m.submodules[name] = true
+	}
+	return name
+}

@@ -1,0 +1,144 @@
+package capture
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// copyBuffer is how much of an answer is read at once.
+const copyBuffer = 32 << 10
+
+// A passage is one request on its way through the proxy.
+type passage struct {
+	c       *Capture
+	s       *settings
+	to      *target
+	take    *take // nil when the exchange is not recorded
+	arrived time.Time
+	sent    time.Time
+}
+
+// pass sends the request upstream and the answer back.
+func (p *passage) pass(w http.ResponseWriter, r *http.Request) {
+	var body *clientBody
+	if r.ContentLength != 0 {
+		body = &clientBody{from: r.Body, length: r.ContentLength, take: p.take}
+		defer body.Close()
+		// Without it the server stops reading the request once the answer
+		// begins, and cuts streams of upstreams that answer early.
+		_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/1.1 always can
+	} else if p.take != nil {
+		p.take.addRequest(nil, 0, true)
+	}
+	out := outgoing(r, p.to, body)
+	if out == nil {
+		refuse(w, http.StatusBadRequest, "invalid_request_target", "the path begins with // and has characters that cannot be passed on unchanged")
+		return
+	}
+	ctx, settled := forwardInformational(r.Context(), w)
+	p.sent = time.Now()
+	if p.take != nil {
+		p.take.sent = p.sent
+	}
+	p.c.meters.overhead.Update(p.sent.Sub(p.arrived).Seconds())
+	res, err := p.s.transport.RoundTrip(out.WithContext(ctx))
+	settled()
+	if err == nil && res.StatusCode == http.StatusSwitchingProtocols {
+		res.Body.Close()
+		err = errors.New("the upstream switched protocols without being asked")
+	}
+	if err != nil {
+		p.fail(w, r, body, err)
+		return
+	}
+	p.answer(w, r, res)
+}
+
+// answer relays the upstream's answer. Where it breaks off, the client's
+// connection breaks off too: never a fake end.
+func (p *passage) answer(w http.ResponseWriter, r *http.Request, res *http.Response) {
+	defer res.Body.Close()
+	removeHopByHop(res.Header)
+	if p.take != nil {
+		p.take.status, p.take.answer = res.StatusCode, res.Header
+	}
+	h := w.Header()
+	for k, v := range res.Header {
+		h[k] = v
+	}
+	for _, k := range []string{"Date", "Content-Type"} {
+		if _, ok := h[k]; !ok {
+			h[k] = nil // else net/http would make one up
+		}
+	}
+	announced := len(res.Trailer)
+	if announced > 0 {
+		h["Trailer"] = []string{strings.Join(keys(res.Trailer), ", ")}
+	}
+	w.WriteHeader(res.StatusCode)
+	if err := p.relay(w, res); err != nil {
+		if p.take != nil {
+			p.take.failure, p.take.left = err, errors.Is(err, errClientLeft) || r.Context().Err() != nil
+		}
+		panic(http.ErrAbortHandler) // net/http's way to cut the connection
+	}
+	for k, v := range res.Trailer {
+		if len(res.Trailer) != announced {
+			k = http.TrailerPrefix + k
+		}
+		h[k] = v
+	}
+}
+
+var errClientLeft = errors.New("write answer: the client left")
+
+// relay copies the body, each piece on to the client before it is recorded.
+func (p *passage) relay(w http.ResponseWriter, res *http.Response) error {
+	buf := p.c.buffers.Get().(*[copyBuffer]byte)
+	defer p.c.buffers.Put(buf)
+	control := http.NewResponseController(w)
+	rest := res.ContentLength
+	if rest < 0 { // a stream: the client sees at once that it was accepted
+		if control.Flush() != nil {
+			return errClientLeft
+		}
+	}
+	for {
+		n, err := res.Body.Read(buf[:])
+		at := time.Since(p.sent)
+		if n > 0 {
+			rest -= int64(n)
+			if _, werr := w.Write(buf[:n]); werr != nil {
+				return errClientLeft
+			}
+			if rest != 0 && control.Flush() != nil { // the server itself flushes an end that is known
+				return errClientLeft
+			}
+			if p.take != nil {
+				p.take.addResponse(buf[:n], res.ContentLength, at)
+			}
+		}
+		if p.take != nil {
+			p.take.total = at
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func keys(h http.Header) []string {
+	list := make([]string, 0, len(h))
+	for k := range h {
+		list = append(list, k)
+	}
+	slices.Sort(list)
+	return list
+}

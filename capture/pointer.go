@@ -1,0 +1,132 @@
+package capture
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"understudy/llm"
+)
+
+// A pointer is a parsed JSON Pointer (RFC 6901): its tokens, unescaped.
+type pointer []string
+
+func parsePointer(s string) (pointer, error) {
+	if !strings.HasPrefix(s, "/") {
+		return nil, fmt.Errorf("%q is not a JSON Pointer: it begins with / (for example /metadata/unit)", s)
+	}
+	tokens := strings.Split(s[1:], "/")
+	for i, t := range tokens {
+		tokens[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(t)
+	}
+	return tokens, nil
+}
+
+func compilePointers(key string, list []string) ([]pointer, error) {
+	var out []pointer
+	var errs []error
+	for _, s := range list {
+		p, err := parsePointer(s)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", key, err))
+			continue
+		}
+		out = append(out, p)
+	}
+	return out, errors.Join(errs...)
+}
+
+// A document is a request body that openai.Decode has accepted, with what rules
+// and keys look for in it.
+type document struct {
+	body  []byte
+	req   *llm.Request
+	model string
+
+	top    map[string]json.RawMessage // by need
+	system *string
+}
+
+// systemPrompt is the text of all system messages, joined by line ends.
+func (d *document) systemPrompt() string {
+	if d.system == nil {
+		var parts []string
+		for i := range d.req.Messages {
+			if m := &d.req.Messages[i]; m.Role == llm.RoleSystem {
+				parts = append(parts, m.Text())
+			}
+		}
+		d.system = new(string)
+		*d.system = strings.Join(parts, "\n")
+	}
+	return *d.system
+}
+
+// scalar is the string, number or truth value that p points at, as text. Null,
+// arrays and objects are none.
+func (d *document) scalar(p pointer) (string, bool) {
+	v, ok := d.field(p[0])
+	for _, token := range p[1:] {
+		if !ok {
+			return "", false
+		}
+		v, ok = step(v, token)
+	}
+	if v = bytes.TrimSpace(v); !ok || len(v) == 0 {
+		return "", false
+	}
+	switch v[0] {
+	case '"':
+		var s string
+		err := json.Unmarshal(v, &s)
+		return s, err == nil
+	case 'n', '{', '[':
+		return "", false
+	}
+	return string(v), true
+}
+
+// field is a top-level member. Most requests lack most of what is looked for,
+// so that a search for the quoted name comes before the reading of the body.
+func (d *document) field(name string) (json.RawMessage, bool) {
+	if v, ok := d.req.Extra[name]; ok {
+		return v, true
+	}
+	if d.top == nil {
+		if !bytes.Contains(d.body, []byte(strconv.Quote(name))) {
+			return nil, false
+		}
+		if json.Unmarshal(d.body, &d.top) != nil || d.top == nil {
+			d.top = map[string]json.RawMessage{}
+		}
+	}
+	v, ok := d.top[name]
+	return v, ok
+}
+
+func step(v json.RawMessage, token string) (json.RawMessage, bool) {
+	v = bytes.TrimSpace(v)
+	if len(v) == 0 {
+		return nil, false
+	}
+	switch v[0] {
+	case '{':
+		var m map[string]json.RawMessage
+		if json.Unmarshal(v, &m) != nil {
+			return nil, false
+		}
+		next, ok := m[token]
+		return next, ok
+	case '[':
+		var list []json.RawMessage
+		i, err := strconv.Atoi(token)
+		if err != nil || json.Unmarshal(v, &list) != nil || i < 0 || i >= len(list) {
+			return nil, false
+		}
+		return list[i], true
+	}
+	return nil, false
+}

@@ -1,0 +1,121 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"understudy/internal/journal"
+)
+
+// publish stores one batch, however long NATS is away. It returns when the
+// batch is settled, or left in doubt because ctx ended.
+func (p *publisher) publish(ctx context.Context, batch []*item) {
+	defer p.release(batch)
+	recs := make([]*journal.Exchange, len(batch))
+	for i, it := range batch {
+		recs[i] = it.rec
+	}
+	for try := 0; ; try++ {
+		var seq uint64
+		err := guarded(ctx, func(ctx context.Context) (err error) {
+			seq, err = p.to.PublishExchanges(ctx, recs[0].Submodule, recs)
+			return err
+		})
+		if err == nil {
+			p.up()
+			p.ledger.captured(len(recs), seq)
+			return
+		}
+		if !errors.Is(err, journal.ErrUnavailable) {
+			p.settle(ctx, len(recs), err)
+			return
+		}
+		p.lost(err)
+		if !pause(ctx, try) {
+			p.ledger.doubt(len(recs))
+			return
+		}
+	}
+}
+
+// settle finds out how many of a refused batch's n records are stored after all
+// (a batch may need several messages, and an earlier attempt may have come
+// through), and drops the rest.
+func (p *publisher) settle(ctx context.Context, n int, refused error) {
+	reason := reasonRefused
+	if errors.Is(refused, journal.ErrFull) {
+		reason = reasonFull
+	}
+	stored, last, ok := p.ask(ctx)
+	if !ok {
+		p.ledger.doubt(n)
+		return
+	}
+	stored = min(stored, n)
+	if stored > 0 {
+		p.ledger.captured(stored, last)
+	}
+	if n > stored {
+		p.ledger.dropped(reason, n-stored)
+		p.log.Debug("records refused", "records", n-stored, "reason", reason, "err", refused)
+	}
+}
+
+// ask asks the journal what it holds after the last acknowledged message, until
+// it answers; false when ctx ended before.
+func (p *publisher) ask(ctx context.Context) (n int, last uint64, ok bool) {
+	instance, seq := p.ledger.position()
+	for try := 0; ; try++ {
+		err := guarded(ctx, func(ctx context.Context) (err error) {
+			n, last, err = p.to.CountSince(ctx, instance, seq)
+			return err
+		})
+		if err == nil {
+			p.up()
+			return n, last, true
+		}
+		p.lost(err)
+		if !pause(ctx, try) {
+			return 0, 0, false
+		}
+	}
+}
+
+// resume settles what an earlier life of the proxy left open, before anything
+// new is published.
+func (p *publisher) resume(ctx context.Context) {
+	if p.ledger.fresh {
+		return
+	}
+	n, last, ok := p.ask(ctx)
+	if !ok {
+		return // it stays open for the next life
+	}
+	p.ledger.resume(n, last)
+}
+
+func (p *publisher) up() {
+	if p.down.Swap(false) {
+		p.log.Info("the journal is back; recorded exchanges are published again")
+	}
+}
+
+func (p *publisher) lost(err error) {
+	if !p.down.Swap(true) {
+		p.log.Warn("the journal is not available; recorded exchanges wait in memory, live traffic goes on", "err", err)
+	}
+}
+
+// pause waits before the next attempt; false when ctx ended.
+func pause(ctx context.Context, try int) bool {
+	d := min(lastPause, firstPause<<min(try, 10))
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

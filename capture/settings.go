@@ -1,0 +1,51 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// settings are a configuration ready to be used. A reload swaps them whole;
+// each request keeps those that it began with.
+type settings struct {
+	sample       float64
+	maxBody      int64
+	memory       int64
+	trusted      trusted
+	rules        []compiledRule
+	conversation []pointer
+	unit         []pointer
+	targets      []target
+	known        func(submodule string) bool
+	transport    *http.Transport
+}
+
+// compile makes settings; before is what they replace, or nil.
+func compile(cfg Config, upstreams []Upstream, known func(string) bool, before *settings) (*settings, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("[capture]: %w", err)
+	}
+	s := &settings{sample: cfg.Sample, maxBody: int64(cfg.MaxBody), memory: int64(cfg.Memory), known: known}
+	var errs [5]error
+	s.trusted, errs[0] = parseTrusted(cfg.TrustedClients)
+	s.rules, errs[1] = compileRules(cfg.Rules)
+	s.conversation, errs[2] = compilePointers("conversation_pointers", cfg.ConversationPointers)
+	s.unit, errs[3] = compilePointers("unit_pointers", cfg.UnitPointers)
+	s.targets, errs[4] = compileUpstreams(upstreams)
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	if len(upstreams) == 0 {
+		return nil, errors.New("no [[upstream]]: the proxy has nowhere to send requests")
+	}
+	if s.known == nil {
+		s.known = func(string) bool { return true }
+	}
+	if before != nil && before.transport.ResponseHeaderTimeout == cfg.AnswerTimeout {
+		s.transport = before.transport // keeps its open connections
+	} else {
+		s.transport = newTransport(cfg.AnswerTimeout)
+	}
+	return s, nil
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"understudy/canary"
+	"understudy/canary/report"
+	"understudy/internal/journal"
+)
+
+// trailerError carries what went wrong after an answer had begun.
+const trailerError = "X-Error"
+
+// readTimeout bounds every read of the store that an API call makes.
+const readTimeout = 8 * time.Second
+
+// openHandler is what the admin listener shows: health, metrics and figures.
+func (p *process) openHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", p.readyz)
+	mux.HandleFunc("GET /metrics", p.metrics)
+	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, p.status()) })
+	mux.HandleFunc("GET /api/v1/report", p.report)
+	return mux
+}
+
+// fullHandler is what the admin socket shows besides: texts.
+func (p *process) fullHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", p.openHandler())
+	mux.HandleFunc("GET /api/v1/export", p.export)
+	mux.HandleFunc("GET /api/v1/diff/{exchange...}", p.diff)
+	return mux
+}
+
+// readyz of a proxy depends on the data port alone, never on NATS, a candidate
+// or a judge; other processes are ready once the streams exist.
+func (p *process) readyz(w http.ResponseWriter, _ *http.Request) {
+	switch {
+	case !p.ready.Load():
+		http.Error(w, "starting or draining", http.StatusServiceUnavailable)
+	case p.capture == nil && !p.j.Up():
+		http.Error(w, "NATS is away", http.StatusServiceUnavailable)
+	default:
+		fmt.Fprintln(w, "ready")
+	}
+}
+
+func (p *process) metrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+	fmt.Fprintf(w, "understudy_build_info{version=%q} 1\n", version())
+	fmt.Fprintf(w, "understudy_start_time_seconds %d\n", p.start.Unix())
+	up := 0
+	if p.j.Up() {
+		up = 1
+	}
+	fmt.Fprintf(w, "understudy_nats_up %d\n", up)
+	p.set.WritePrometheus(w)
+	metrics.WriteProcessMetrics(w)
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	e.Encode(v)
+}
+
+// fail answers with a sentence. 503 says that a dependency is away.
+func fail(w http.ResponseWriter, err error) {
+	code := http.StatusInternalServerError
+	switch {
+	case errors.Is(err, journal.ErrNotFound):
+		code = http.StatusNotFound
+	case errors.Is(err, journal.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded):
+		code = http.StatusServiceUnavailable
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
+}
+
+func (p *process) report(w http.ResponseWriter, r *http.Request) {
+	c := p.currentWorkers().canary
+	if c == nil {
+		fail(w, fmt.Errorf("this process does not run the stage canary; ask the one that does: %w", journal.ErrUnavailable))
+		return
+	}
+	rep := p.makeReport(c, time.Now())
+	if name := r.URL.Query().Get("submodule"); name != "" {
+		if _, ok := p.config().submodule(name); !ok {
+			fail(w, fmt.Errorf("sub-module %q is not configured: %w", name, journal.ErrNotFound))
+			return
+		}
+		rep = rep.Only(name)
+	}
+	if r.URL.Query().Get("o") == "text" {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		rep.WriteText(w)
+		return
+	}
+	writeJSON(w, rep)
+}
+
+func (p *process) makeReport(c *canary.Stage, now time.Time) *report.Report {
+	return report.New(c.Analyzer(), p.config().Submodules, p.status().Accounts, now)
+}
+
+// export streams stored records as JSON lines.
+func (p *process) export(w http.ResponseWriter, r *http.Request) {
+	what := r.URL.Query().Get("what")
+	if !slices.Contains(exportKinds, what) {
+		fail(w, fmt.Errorf("export: unknown kind %q", what))
+		return
+	}
+	w.Header().Set("Trailer", trailerError)
+	w.Header().Set("Content-Type", "application/jsonl")
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	var err error
+	switch what {
+	case "exchanges":
+		err = p.exportExchanges(r.Context(), enc)
+	case "trials":
+		err = p.exportTrials(r.Context(), enc)
+	case "observations":
+		err = p.exportObservations(r.Context(), enc)
+	}
+	if err != nil {
+		w.Header().Set(trailerError, "export ended early: "+err.Error())
+	}
+}

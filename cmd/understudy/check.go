@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+var checkVerb = &verb{
+	name: "check", short: "lint the configuration",
+	args:     "[--config FILE] [--set section.key=value]",
+	examples: "understudy check\nunderstudy check --config /etc/understudy/config.toml",
+	run: func(_ context.Context, e *env, args []string) error {
+		e.withConfig()
+		if _, err := e.parse(args, 0, 0); err != nil {
+			return err
+		}
+		cfg, err := loadConfig(e.config, e.sets)
+		if err != nil {
+			return err
+		}
+		for _, note := range cfg.notes() {
+			fmt.Fprintln(e.stderr, "note:", note)
+		}
+		fmt.Fprintf(e.stdout, "%s is valid: %d upstreams, %d sub-modules, %d endpoints\n",
+			e.config, len(cfg.Upstreams), len(cfg.Submodules), len(cfg.Endpoints))
+		return nil
+	},
+}
+
+// notes are what an operator should know of a valid configuration.
+func (c *Config) notes() []string {
+	var notes []string
+	if len(c.Upstreams) == 0 {
+		notes = append(notes, "no [[upstream]]: the stage capture has nowhere to send requests")
+	}
+	if len(c.Submodules) == 0 {
+		notes = append(notes, "no [[submodule]]: traffic is recorded, nothing is compared")
+	}
+	if c.Capture.Sample == 0 {
+		notes = append(notes, "capture.sample is 0: nothing is recorded")
+	}
+	notes = append(notes, "texts are recorded as they are ([capture.redact] mode = \"off\"): restrict who may read the store")
+	notes = append(notes, "without --stages one process runs all stages; in production let capture be a process of its own")
+	return notes
+}

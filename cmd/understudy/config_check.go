@@ -1,0 +1,192 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"understudy/canary"
+	"understudy/llm"
+	"understudy/llm/bedrock"
+)
+
+// validate checks every section and what only all of them together show, and
+// names file and line where it can.
+func (c *Config) validate(src *source) error {
+	v := &validation{src: src}
+	v.section([]string{"nats"}, c.NATS.Validate())
+	v.section([]string{"capture"}, c.Capture.Validate())
+	v.section([]string{"replay"}, c.Replay.Validate())
+	v.section([]string{"judge"}, c.Judge.Validate())
+	v.section([]string{"canary"}, c.Canary.Validate())
+	v.section([]string{"admin"}, c.Admin.Validate())
+	v.section([]string{"log"}, c.Log.Validate())
+	names := map[string]bool{}
+	for i, u := range c.Upstreams {
+		v.section([]string{"upstream"}, named("upstream", i, u.Name, u.Validate()))
+		v.once(names, "upstream", u.Name)
+	}
+	for i, e := range c.Endpoints {
+		v.section([]string{"endpoint"}, named("endpoint", i, e.Name, e.Validate()))
+		v.once(names, "endpoint", e.Name)
+	}
+	for i, s := range c.Submodules {
+		v.section([]string{"submodule"}, named("submodule", i, s.Name, s.Validate()))
+		v.once(names, "submodule", s.Name)
+		v.section([]string{"submodule"}, named("submodule", i, s.Name, errors.Join(c.roles(s)...)))
+	}
+	if len(v.errs) > 0 {
+		return fmt.Errorf("%w: %w", errConfig, errors.Join(v.errs...))
+	}
+	return nil
+}
+
+// roles checks the endpoints that a sub-module gives roles to.
+func (c *Config) roles(s canary.Submodule) []error {
+	var errs []error
+	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+	var known []string
+	for _, e := range c.Endpoints {
+		known = append(known, e.Name)
+	}
+	for _, name := range append([]string{s.Baseline}, s.Candidates...) {
+		ep, ok := c.endpoint(name)
+		if name == "" {
+			continue // said by the section itself
+		}
+		if !ok {
+			msg := fmt.Sprintf("endpoint %q has no [[endpoint]] section", name)
+			if best := nearest(name, known); best != "" {
+				msg += fmt.Sprintf("; did you mean %q?", best)
+			}
+			bad("%s", msg)
+			continue
+		}
+		if name == s.Baseline {
+			continue
+		}
+		if err := callable(ep); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if ep, ok := c.endpoint(s.Baseline); ok && needsPrice(s) {
+		if _, priced := ep.EffectivePrice(); !priced {
+			bad("a gate on cost needs the price of the baseline %q: set price = { input = …, output = … } (USD per million tokens)", ep.Name)
+		}
+	}
+	return errs
+}
+
+// needsPrice tells whether a gate compares costs.
+func needsPrice(s canary.Submodule) bool {
+	return slices.ContainsFunc(s.Criteria.Gates, func(g canary.Gate) bool { return g.Name == "cost_ratio" })
+}
+
+// callable tells what keeps an endpoint from being asked as a candidate.
+func callable(ep llm.Endpoint) error {
+	if _, ok := ep.EffectivePrice(); !ok {
+		return fmt.Errorf("candidate %q has no known price, and what has no price is not called: set price = { input = …, output = … } (USD per million tokens)", ep.Name)
+	}
+	if ep.Provider != "bedrock" {
+		return nil
+	}
+	if _, ok := bedrock.FamilyOf(ep.Family, ep.Model); !ok {
+		return fmt.Errorf("candidate %q: no family is known for model %q: set family to one of %s", ep.Name, ep.Model, strings.Join(bedrock.FamilyNames(), ", "))
+	}
+	return nil
+}
+
+func named(kind string, i int, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if name == "" {
+		name = fmt.Sprintf("number %d", i+1)
+	}
+	var errs []error
+	for _, e := range flatten(err) {
+		prefix := fmt.Sprintf("%s %q: ", kind, name)
+		if strings.HasPrefix(e.Error(), prefix) {
+			prefix = ""
+		}
+		errs = append(errs, &keyed{prefix: prefix, name: name, err: e})
+	}
+	return errors.Join(errs...)
+}
+
+// keyed is an error about a member of a list.
+type keyed struct {
+	prefix, name string
+	err          error
+}
+
+func (k *keyed) Error() string { return k.prefix + k.err.Error() }
+func (k *keyed) Unwrap() error { return k.err }
+
+// A validation collects errors with their places.
+type validation struct {
+	src  *source
+	errs []error
+}
+
+func (v *validation) section(path []string, err error) {
+	for _, e := range flatten(err) {
+		var k *keyed
+		text, line := e.Error(), 0
+		if errors.As(e, &k) {
+			line = v.src.member(path[0], k.name)
+		} else {
+			first, _, _ := strings.Cut(text, " ")
+			line = v.src.line(append(slices.Clone(path), splitKey(first)...))
+			if line == 0 {
+				line = v.src.line(path)
+			}
+			text = "[" + strings.Join(path, ".") + "] " + text
+		}
+		if line > 0 {
+			v.errs = append(v.errs, fmt.Errorf("%s:%d: %s", v.src.path, line, text))
+		} else {
+			v.errs = append(v.errs, fmt.Errorf("%s: %s", v.src.path, text))
+		}
+	}
+}
+
+// member finds the line of name = "…" in the list's section.
+func (s *source) member(list, name string) int {
+	in := false
+	for i, line := range strings.Split(s.text, "\n") {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			in = strings.HasPrefix(line, "[["+list+"]]")
+		}
+		if key, value, ok := strings.Cut(line, "="); ok && in && strings.TrimSpace(key) == "name" &&
+			strings.HasPrefix(strings.TrimSpace(value), `"`+name+`"`) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+func (v *validation) once(seen map[string]bool, kind, name string) {
+	key := kind + " " + name
+	if seen[key] && name != "" {
+		v.errs = append(v.errs, fmt.Errorf("%s: %s %q is there twice", v.src.path, kind, name))
+	}
+	seen[key] = true
+}
+
+// flatten lists the errors that were joined.
+func flatten(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, e := range joined.Unwrap() {
+			all = append(all, flatten(e)...)
+		}
+		return all
+	}
+	return []error{err}
+}

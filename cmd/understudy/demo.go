@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"understudy/canary"
+	"understudy/capture"
+	"understudy/llm"
+	"understudy/llm/bedrock"
+	"understudy/llm/sim"
+)
+
+var demoVerb = &verb{
+	name: "demo", short: "the whole arc on this machine with simulated providers: no key, no cloud, half a minute",
+	args:     "[-o text|json] [--serve] [--seed N]",
+	examples: "understudy demo\nunderstudy demo -o json > demo.json\nunderstudy demo --serve",
+	run: func(ctx context.Context, e *env, args []string) error {
+		start := time.Now()
+		e.withOutput("text", "json")
+		serve := e.flags.Bool("serve", false, "keep the admin listener up until a signal")
+		seed := e.flags.Uint64("seed", 1, "moves every draw of the simulated providers")
+		if _, err := e.parse(args, 0, 0); err != nil {
+			return err
+		}
+		ctx, stop := onSignals(ctx, slog.New(slog.DiscardHandler))
+		defer stop()
+		d := &demo{e: e, seed: *seed, serve: *serve, start: start}
+		return d.run(ctx)
+	},
+}
+
+// The demo's own settings. They are limits for thirty seconds on two cores,
+// not advice.
+const (
+	demoInterviews = 350
+	demoSpan       = 11 * time.Second // over which the interviews begin
+	demoEnd        = 28 * time.Second // after which it reports what there is
+	demoBusy       = 15 * time.Millisecond
+)
+
+// A demo is one run of the demonstration.
+type demo struct {
+	e       *env
+	seed    uint64
+	serve   bool
+	start   time.Time
+	openai  *sim.Server
+	bedrock *sim.Server
+}
+
+func (d *demo) run(ctx context.Context) (err error) {
+	dir, err := os.MkdirTemp("", "understudy-demo-")
+	if err != nil {
+		return fmt.Errorf("make a temporary directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	simCtx, stopSims := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopSims()
+	if err := d.startSims(simCtx); err != nil {
+		return err
+	}
+	defer d.openai.Close()
+	defer d.bedrock.Close()
+	cfg := d.config(dir)
+	if err := cfg.validate(&source{path: "demo"}); err != nil {
+		return err
+	}
+	p, err := newProcessWith(cfg, stageNames, slog.New(slog.DiscardHandler), demoCredentials)
+	if err != nil {
+		return err
+	}
+	running, stopProcess := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() { done <- p.run(running, nil) }()
+	err = d.play(ctx, p)
+	stopProcess()
+	return errors.Join(err, <-done)
+}
+
+func demoCredentials(context.Context, llm.Endpoint) (bedrock.Credentials, error) {
+	return bedrock.Credentials{Provider: credentials.NewStaticCredentialsProvider("AKIADEMO000000000000", "demo", "")}, nil
+}
+
+func (d *demo) startSims(ctx context.Context) error {
+	tokens := func(latency time.Duration, spread float64) sim.Persona {
+		// 30,000 input and 5,000 output tokens an interview, over six requests.
+		return sim.Persona{LatencyMean: latency, LatencySpread: spread, TTFTShare: 0.3, InputTokens: 5000, OutputTokens: 833, OutputSpread: 0.1}
+	}
+	var err error
+	d.openai, err = sim.New(sim.Config{Kind: sim.OpenAI, Seed: d.seed, Personas: map[string]sim.Persona{"*": tokens(850*time.Millisecond, 0.2)}})
+	if err != nil {
+		return err
+	}
+	d.bedrock, err = sim.New(sim.Config{Kind: sim.Bedrock, Seed: d.seed + 1, Personas: map[string]sim.Persona{
+		demoLlama:  tokens(440*time.Millisecond, 0.2),
+		demoClaude: tokens(2*time.Second, 0.2),
+	}})
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.openai.Start(ctx, "127.0.0.1:0"), d.bedrock.Start(ctx, "127.0.0.1:0"))
+}
+
+const (
+	demoLlama  = "us.meta.llama3-3-70b-instruct-v1:0"
+	demoClaude = "us.anthropic.claude-3-5-sonnet-20241022-v2:0"
+)
+
+// config is an ordinary configuration, written in Go.
+func (d *demo) config(dir string) *Config {
+	cfg := defaultConfig()
+	cfg.NATS.Dir, cfg.NATS.Sync, cfg.NATS.MaxStore = dir, "interval", 512<<20
+	cfg.Capture.Listen, cfg.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Capture.Redact.Mode = "off"
+	cfg.Admin.DrainTimeout = 2 * time.Second
+	cfg.Upstreams = []capture.Upstream{{Name: "openai", BaseURL: d.openai.URL(), Kind: "openai"}}
+	cfg.Replay.DailyUSD = 200
+	cfg.Canary.ConversationWindow = 5 * time.Second
+	cfg.Canary.VerdictDeadline = 20 * time.Second
+	cfg.Canary.MinSpan = 0
+	cfg.Canary.LookEvery = time.Second
+	endpoint := func(name, provider, model, url string, concurrency int, price llm.Price) llm.Endpoint {
+		e := llm.DefaultEndpoint()
+		e.Name, e.Provider, e.Model, e.BaseURL, e.Concurrency, e.Price, e.Region = name, provider, model, url, concurrency, &price, "us-east-1"
+		return e
+	}
+	cfg.Endpoints = []llm.Endpoint{
+		endpoint("gpt-4-turbo", "openai", "gpt-4-turbo", d.openai.URL()+"/v1", 8, llm.Price{Input: 10, Output: 30}),
+		endpoint("llama-3.3-70b", "bedrock", demoLlama, d.bedrock.URL(), 128, llm.Price{Input: 0.72, Output: 0.72}),
+		endpoint("claude-sonnet", "bedrock", demoClaude, d.bedrock.URL(), 400, llm.Price{Input: 3, Output: 15}),
+	}
+	own := [][]canary.Gate{{{Name: "check.schema", Limit: 0.02}}, {{Name: "check.refusal", Limit: 0.02}}, {{Name: "check.tool_calls", Limit: 0.02}}}
+	for i, name := range demoSubmodules {
+		gates := append([]canary.Gate{{Name: "cost_ratio", Limit: 0.40}, {Name: "latency_mean_ms", Limit: 500}, {Name: "error_rate", Limit: 0.02},
+			{Name: "check.complete", Limit: 0.02}}, own[i]...)
+		cfg.Submodules = append(cfg.Submodules, canary.Submodule{
+			Name: name, Baseline: "gpt-4-turbo", Candidates: []string{"llama-3.3-70b", "claude-sonnet"},
+			Unit: "interview", Risk: i + 1, Priority: "cost, speed", Criteria: canary.Criteria{Gates: gates},
+		})
+	}
+	return cfg
+}
+
+// play sends the traffic, waits for the verdicts and prints the report.
+func (d *demo) play(ctx context.Context, p *process) error {
+	traffic := &demoTraffic{url: "http://" + p.data.Addr().String(), interviews: demoInterviews, seed: d.seed, span: demoSpan}
+	sending, stop := context.WithDeadline(ctx, d.start.Add(demoEnd))
+	defer stop()
+	sent := make(chan struct{})
+	go func() { defer close(sent); traffic.run(sending) }()
+	d.progress(sending, p, traffic, sent)
+	<-sent
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return d.finish(ctx, p)
+}
+
+// progress shows one line until every exchange is judged and every conversation
+// closed, or until the time is over.
+func (d *demo) progress(ctx context.Context, p *process, traffic *demoTraffic, sent <-chan struct{}) {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		s := p.status()
+		trials, pending := 0, 0
+		for _, b := range s.Accounts.Candidates {
+			trials, pending = trials+b.Trial, pending+b.Pending
+		}
+		fmt.Fprintf(d.e.stderr, "\r%4.1f s  requests %d of %d  captured %d  trials %d  waiting %d   ",
+			time.Since(d.start).Seconds(), traffic.sent.Load(), traffic.total(), s.Accounts.Captured, trials, pending)
+		select {
+		case <-ctx.Done():
+			fmt.Fprintln(d.e.stderr)
+			return
+		case <-tick.C:
+		}
+		select {
+		case <-sent:
+			if pending == 0 && int64(s.Accounts.Captured) == int64(s.Accounts.Received) && p.currentWorkers().canary.Analyzer().Open() == 0 {
+				fmt.Fprintln(d.e.stderr)
+				return
+			}
+		default:
+		}
+	}
+}
+
+// finish prints the report and says whether the machine was quick enough for
+// its figures to mean something.
+func (d *demo) finish(ctx context.Context, p *process) error {
+	rep := p.makeReport(p.currentWorkers().canary, time.Now())
+	delay := max(d.openai.SchedulingDelay().P99, d.bedrock.SchedulingDelay().P99)
+	if d.e.output == "json" {
+		enc := json.NewEncoder(d.e.stdout)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(rep); err != nil {
+			return err
+		}
+	} else {
+		rep.WriteText(d.e.stdout)
+	}
+	d.footer(d.words(), delay)
+	if d.serve {
+		fmt.Fprintf(d.e.stderr, "serving http://%s/api/v1/report and /metrics until a signal\n", p.admin.Addr())
+		<-ctx.Done()
+	}
+	if delay > demoBusy {
+		return &codedError{code: exitInconclusive, err: fmt.Errorf(
+			"this machine was too busy: the simulated providers woke up to %s late (p99), so their latencies mean little; run it again on a quiet machine", delay.Round(time.Millisecond))}
+	}
+	return nil
+}
+
+// words is where the text goes: beside the report, never into JSON.
+func (d *demo) words() io.Writer {
+	if d.e.output == "json" {
+		return d.e.stderr
+	}
+	return d.e.stdout
+}
+
+func (d *demo) footer(w io.Writer, delay time.Duration) {
+	fmt.Fprintf(w, "\nThis was a demonstration with simulated providers (seed %d): %d interviews, 3 sub-modules, 2 turns each, in %.0f s.\n",
+		d.seed, demoInterviews, time.Since(d.start).Seconds())
+	fmt.Fprintln(w, "Settings: latency means 850 ms (baseline), 440 ms (Llama), 2 s (Claude); conversation_window 5s; min_span 0; sync = \"interval\".")
+	fmt.Fprintln(w, "These are demo limits, not advice: margins of 2 points and 350 conversations fit into half a minute, not into your criteria.")
+	fmt.Fprintf(w, "The providers' own clocks were %s late at p99.\n", delay.Round(100*time.Microsecond))
+}

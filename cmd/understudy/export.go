@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"understudy/canary"
+	"understudy/internal/journal"
+	"understudy/llm"
+)
+
+// exchangeLine is one line of export --what exchanges. Its fields are a contract.
+type exchangeLine struct {
+	ID           string     `json:"id"`
+	At           time.Time  `json:"at"`
+	Submodule    string     `json:"submodule"`
+	Conversation *string    `json:"conversation"`
+	Unit         *string    `json:"unit"`
+	Model        string     `json:"model"`
+	Stream       bool       `json:"stream"`
+	Status       int        `json:"status"`
+	Class        llm.Class  `json:"class"`
+	Aborted      bool       `json:"aborted"`
+	Request      string     `json:"request"`
+	Response     string     `json:"response"`
+	LatencyMS    float64    `json:"latency_ms"`
+	TTFTMS       *float64   `json:"ttft_ms"`
+	Usage        *llm.Usage `json:"usage"`
+	CostUSD      *float64   `json:"cost_usd"`
+}
+
+// trialLine is one line of export --what trials. Its fields are a contract.
+type trialLine struct {
+	ID         string         `json:"id"`
+	ExchangeID string         `json:"exchange_id"`
+	Submodule  string         `json:"submodule"`
+	Candidate  string         `json:"candidate"`
+	Class      llm.Class      `json:"class"`
+	Text       string         `json:"text"`
+	Refusal    string         `json:"refusal,omitempty"`
+	ToolCalls  []llm.ToolCall `json:"tool_calls"`
+	Finish     string         `json:"finish"`
+	Gaps       []llm.Gap      `json:"gaps"`
+	LatencyMS  *float64       `json:"latency_ms"`
+	TTFTMS     *float64       `json:"ttft_ms"`
+	Attempts   int            `json:"attempts"`
+	Usage      *llm.Usage     `json:"usage"`
+	CostUSD    *float64       `json:"cost_usd"`
+	LagMS      float64        `json:"lag_ms"`
+}
+
+// exportExchanges writes what this product's own proxies captured.
+func (p *process) exportExchanges(ctx context.Context, enc *json.Encoder) error {
+	cfg := p.config()
+	return p.j.Read(ctx, journal.StreamExchanges, []string{"understudy.exchange.*"}, func(m *journal.Message) error {
+		list, err := journal.DecodeExchanges(m.Data)
+		if err != nil {
+			return nil // a dead letter for every candidate, with its reason
+		}
+		for _, e := range list {
+			if err := enc.Encode(newExchangeLine(cfg, e)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func newExchangeLine(cfg *Config, e *journal.Exchange) exchangeLine {
+	l := exchangeLine{
+		ID: e.ID, At: e.At, Submodule: e.Submodule, Conversation: orNull(e.Conversation), Unit: orNull(e.Unit),
+		Model: e.Model, Stream: e.Stream, Status: e.Status, Class: e.Class, Aborted: e.Aborted,
+		Request: string(e.Request), Response: string(e.Response),
+		LatencyMS: e.LatencyMS, TTFTMS: e.TTFTMS, Usage: e.Usage,
+	}
+	if price, ok := cfg.baselinePrice(e.Submodule); ok && e.Usage != nil {
+		usd := price.Cost(*e.Usage)
+		l.CostUSD = &usd
+	}
+	return l
+}
+
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func (p *process) exportTrials(ctx context.Context, enc *json.Encoder) error {
+	return p.j.Read(ctx, journal.StreamTrials, nil, func(m *journal.Message) error {
+		var t journal.Trial
+		if err := m.Decode(&t); err != nil || t.Disposition != journal.Tried {
+			return err
+		}
+		return enc.Encode(newTrialLine(&t))
+	})
+}
+
+func newTrialLine(t *journal.Trial) trialLine {
+	l := trialLine{
+		ID: t.ID, ExchangeID: t.ExchangeID, Submodule: t.Submodule, Candidate: t.Candidate, Class: t.Class,
+		Text: t.Text, Refusal: t.Refusal, ToolCalls: t.ToolCalls, Finish: string(t.Finish), Gaps: t.Gaps,
+		Attempts: len(t.Attempts), Usage: t.Usage, CostUSD: t.CostUSD, LagMS: t.LagMS,
+	}
+	if l.ToolCalls == nil {
+		l.ToolCalls = []llm.ToolCall{}
+	}
+	if l.Gaps == nil {
+		l.Gaps = []llm.Gap{}
+	}
+	if n := len(t.Attempts); n > 0 {
+		l.LatencyMS, l.TTFTMS = &t.Attempts[n-1].LatencyMS, t.Attempts[n-1].TTFTMS
+	}
+	return l
+}
+
+func (p *process) exportObservations(ctx context.Context, enc *json.Encoder) error {
+	return p.j.Read(ctx, journal.StreamVerdicts, nil, func(m *journal.Message) error {
+		var v journal.Verdict
+		if err := m.Decode(&v); err != nil || v.Source != journal.SourceCapture {
+			return err
+		}
+		return enc.Encode(canary.ObservationOf(&v))
+	})
+}

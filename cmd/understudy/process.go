@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"understudy/capture"
+	"understudy/internal/daemon"
+	"understudy/internal/journal"
+	"understudy/llm"
+	"understudy/llm/bedrock"
+)
+
+// A process is one running understudy: the journal, the stages it was asked to
+// run, and the admin side. `run`, `demo` and the offline reader are all one.
+type process struct {
+	log    *slog.Logger
+	stages []string
+	set    *metrics.Set
+	start  time.Time
+	who    identify
+
+	j        *journal.Journal
+	admin    *daemon.Admin
+	accounts *journal.Accounts
+	proxies  *proxies
+	capture  *capture.Capture // nil without the stage
+	data     net.Listener
+
+	mu      sync.Mutex // guards what a reload replaces
+	cfg     *Config
+	workers *workers
+
+	ready atomic.Bool
+}
+
+// newProcess takes the state directory and the ports; nothing runs yet. On
+// error everything is given back.
+func newProcess(cfg *Config, stages []string, log *slog.Logger) (*process, error) {
+	return newProcessWith(cfg, stages, log, bedrock.LoadCredentials)
+}
+
+// identify says with which credentials a Bedrock endpoint is called.
+type identify func(context.Context, llm.Endpoint) (bedrock.Credentials, error)
+
+func newProcessWith(cfg *Config, stages []string, log *slog.Logger, who identify) (*process, error) {
+	if slices.Contains(stages, "capture") && len(cfg.Upstreams) == 0 {
+		return nil, fmt.Errorf("%w: the stage capture needs an [[upstream]] section", errConfig)
+	}
+	p, err := newBare(cfg, stages, log, who)
+	if err != nil {
+		return nil, err
+	}
+	if p.admin, err = daemon.ListenAdmin(cfg.Admin.Listen, cfg.NATS.Dir); err != nil {
+		p.close()
+		return nil, err
+	}
+	if p.runs("capture") {
+		if p.data, err = net.Listen("tcp", cfg.Capture.Listen); err != nil {
+			p.close()
+			return nil, fmt.Errorf("capture.listen: %w; free the address or set another [capture] listen", err)
+		}
+		p.capture, err = capture.New(cfg.Capture, cfg.Upstreams, p.known, p.j, cfg.NATS.Dir, log, p.set)
+		if err != nil {
+			p.close()
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// newReader is a process without stages and without ports, for the verbs that
+// read a store whose daemon does not run.
+func newReader(cfg *Config, log *slog.Logger) (*process, error) {
+	p, err := newBare(cfg, nil, log, nil)
+	if err != nil {
+		return nil, err
+	}
+	if p.admin, err = daemon.ListenAdmin("", cfg.NATS.Dir); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func newBare(cfg *Config, stages []string, log *slog.Logger, who identify) (*process, error) {
+	j, err := journal.Open(cfg.NATS, log)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{log: log, stages: stages, set: metrics.NewSet(), start: time.Now(), j: j, cfg: cfg, who: who}
+	p.accounts = journal.NewAccounts(j, cfg.candidates)
+	p.proxies = newProxies()
+	p.workers, err = newWorkers(p, cfg)
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *process) runs(stage string) bool { return slices.Contains(p.stages, stage) }
+
+// known tells the proxy whether a caller may name the sub-module.
+func (p *process) known(submodule string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cfg.knownSubmodule(submodule)
+}
+
+func (p *process) config() *Config {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cfg
+}
+
+func (p *process) close() {
+	if p.data != nil {
+		p.data.Close()
+	}
+	if p.admin != nil {
+		p.admin.Close()
+	}
+	p.j.Close()
+}
+
+// run serves until ctx ends, then drains: not ready, no new requests, live
+// streams to their end, what was recorded to the journal, what is in hand back
+// to the broker. reload reads the configuration anew; nil without reloads.
+func (p *process) run(ctx context.Context, reload func() (*Config, error)) error {
+	defer p.close()
+	if err := p.needNATS(ctx); err != nil {
+		return err
+	}
+	background := context.WithoutCancel(ctx)
+	side := daemon.NewGroup(background, p.log) // ends last: it shows the drain
+	side.Go("admin", func(ctx context.Context) error { return p.admin.Serve(ctx, p.openHandler(), p.fullHandler()) })
+	side.Go("accounts", p.accounts.Run)
+	side.Go("proxies", func(ctx context.Context) error { return p.watchProxies(ctx) })
+	p.currentWorkers().start(background)
+
+	live := daemon.NewGroup(background, p.log)
+	var server *http.Server
+	if p.capture != nil {
+		server = capture.NewServer(p.capture.Handler(), p.log)
+		live.Go("capture", p.capture.Run)
+		side.Go("data", func(context.Context) error { return ignoreClosed(server.Serve(p.data)) })
+		side.Go("counters", p.publishCounters)
+	}
+	if reload != nil {
+		go onReload(ctx, p.log, func() error { return p.reload(background, reload) })
+	}
+	p.ready.Store(true)
+	p.announce()
+
+	var failed error
+	select {
+	case <-ctx.Done():
+	case <-side.Failed():
+	case <-live.Failed():
+	}
+	p.ready.Store(false)
+	notify(p.log, "STOPPING=1")
+	workersDone := make(chan struct{})
+	go func() { defer close(workersDone); p.currentWorkers().stop() }()
+	if server != nil {
+		p.drain(server)
+		failed = live.Stop()
+		p.saveCounters(background)
+	}
+	<-workersDone
+	return errors.Join(failed, side.Stop())
+}
+
+// needNATS makes a process that has no live traffic to serve fail when an
+// external NATS cannot be reached; a proxy starts all the same.
+func (p *process) needNATS(ctx context.Context) error {
+	if p.runs("capture") {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := p.j.WaitReady(ctx); err != nil {
+		return fmt.Errorf("%w; check [nats] url, credentials and that JetStream is on", err)
+	}
+	return nil
+}
+
+func (p *process) drain(server *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), p.config().Admin.DrainTimeout)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		p.log.Warn("live requests were cut after the drain timeout", "err", err)
+		server.Close()
+	}
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// announce says in one line what runs where.
+func (p *process) announce() {
+	cfg := p.config()
+	attrs := []any{"version", version(), "stages", strings.Join(p.stages, ","), "submodules", len(cfg.Submodules),
+		"endpoints", len(cfg.Endpoints), "daily_usd", cfg.Replay.DailyUSD, "admin", p.admin.Addr()}
+	if p.data != nil {
+		attrs = append(attrs, "data", p.data.Addr().String())
+	}
+	if url := p.j.URL(); url != "" {
+		attrs = append(attrs, "nats", url)
+	}
+	if len(p.stages) > 0 {
+		p.log.Info("understudy is running", attrs...)
+	}
+	notify(p.log, "READY=1")
+}
+
+func (p *process) currentWorkers() *workers {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.workers
+}
+
+// settled waits until the accounts and the report have read the whole store.
+func (p *process) settled(ctx context.Context, wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	if err := p.j.WaitReady(ctx); err != nil {
+		return err
+	}
+	for {
+		ok, err := p.accounts.CaughtUp(ctx)
+		if err == nil && ok {
+			ok, err = p.currentWorkers().caughtUp(ctx)
+		}
+		if err == nil && ok && p.proxies.watched() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: the store was not read within %s", journal.ErrUnavailable, wait)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"understudy/capture"
+)
+
+// proxies holds the last counters heard of every proxy, so that any process
+// can add them up, also while NATS is away.
+type proxies struct {
+	mu    sync.Mutex
+	by    map[string]capture.Accounts
+	heard bool
+}
+
+func newProxies() *proxies { return &proxies{by: map[string]capture.Accounts{}} }
+
+// watchProxies listens for the counters of other proxies until ctx ends.
+func (p *process) watchProxies(ctx context.Context) error {
+	p.j.Keep(ctx, "counters of the proxies", func(ctx context.Context) error {
+		return p.j.WatchCounters(ctx, func(instance string, data []byte) {
+			p.proxies.mu.Lock()
+			defer p.proxies.mu.Unlock()
+			if instance == "" { // the stored ones are through
+				p.proxies.heard = true
+				return
+			}
+			var a capture.Accounts
+			if err := json.Unmarshal(data, &a); err == nil {
+				p.proxies.by[instance] = a
+			}
+		})
+	})
+	return nil
+}
+
+// watched tells whether the stored counters have been read.
+func (p *proxies) watched() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.heard
+}
+
+// sum adds all proxies up; own replaces what was heard of this process's proxy.
+func (p *proxies) sum(own *capture.Capture) capture.Accounts {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	total := capture.Accounts{}
+	for instance, a := range p.by {
+		if own == nil || instance != own.Instance() {
+			total = total.Plus(a)
+		}
+	}
+	if own != nil {
+		total = total.Plus(own.Accounts())
+	}
+	return total
+}
+
+// publishCounters tells the other processes this proxy's counters once a
+// second, until ctx ends.
+func (p *process) publishCounters(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		p.saveCounters(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (p *process) saveCounters(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := p.j.PutCounters(ctx, p.capture.Instance(), p.capture.Accounts()); err != nil {
+		p.log.Debug("publish counters", "err", err)
+	}
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"understudy/capture"
+	"understudy/internal/journal"
+	"understudy/replay"
+)
+
+// Status is what `status -o json` prints. Its fields are a contract.
+type Status struct {
+	Version  string        `json:"version"`
+	At       time.Time     `json:"at"`
+	Accounts StatusAccount `json:"accounts"`
+	Stages   StatusStages  `json:"stages"`
+}
+
+// StatusAccount closes: received = captured + sampled_out + excluded + pending +
+// unaccounted + the sum of dropped; and the exchanges in a candidate's scope are
+// the sum of its six buckets.
+type StatusAccount struct {
+	capture.Accounts
+	Ingested   int                        `json:"ingested"`
+	Candidates map[string]journal.Buckets `json:"candidates"`
+}
+
+// StatusStages says how each stage of this process is doing.
+type StatusStages struct {
+	Running []string                     `json:"running"`
+	NATS    string                       `json:"nats"` // "up" or "away"
+	Replay  map[string]replay.LaneStatus `json:"replay,omitempty"`
+	// SpentTodayUSD is what this process spent on candidates since 00:00 UTC.
+	SpentTodayUSD *float64 `json:"spent_today_usd,omitempty"`
+}
+
+// status answers from memory, so that it answers when NATS does not.
+func (p *process) status() Status {
+	cfg := p.config()
+	s := Status{Version: version(), At: time.Now().UTC()}
+	s.Accounts = StatusAccount{Accounts: p.proxies.sum(p.capture), Ingested: p.accounts.Ingested(), Candidates: p.accounts.Candidates()}
+	for _, sub := range cfg.Submodules {
+		for _, c := range sub.Candidates { // also without traffic
+			if _, ok := s.Accounts.Candidates[c]; !ok {
+				s.Accounts.Candidates[c] = journal.Buckets{}
+			}
+		}
+	}
+	s.Stages = StatusStages{Running: p.stages, NATS: "away"}
+	if p.j.Up() {
+		s.Stages.NATS = "up"
+	}
+	if r := p.currentWorkers().replay; r != nil {
+		s.Stages.Replay = r.Status()
+		spent := r.SpentToday()
+		s.Stages.SpentTodayUSD = &spent
+	}
+	return s
+}
+
+func (s *Status) write(w io.Writer) {
+	a := s.Accounts
+	fmt.Fprintf(w, "understudy %s, %s\n\n", s.Version, s.At.Format(time.RFC3339))
+	fmt.Fprintf(w, "received %d = captured %d + sampled out %d + excluded %d", a.Received, a.Captured, a.SampledOut, a.Excluded)
+	for _, reason := range slices.Sorted(maps.Keys(a.Dropped)) {
+		fmt.Fprintf(w, " + dropped (%s) %d", reason, a.Dropped[reason])
+	}
+	if a.Pending > 0 {
+		fmt.Fprintf(w, " + in hand %d", a.Pending)
+	}
+	if a.Unaccounted > 0 {
+		fmt.Fprintf(w, " + unaccounted after a kill %d", a.Unaccounted)
+	}
+	fmt.Fprintln(w)
+	if a.Ingested > 0 {
+		fmt.Fprintf(w, "from other publishers: %d\n", a.Ingested)
+	}
+	if len(a.Candidates) > 0 {
+		fmt.Fprintf(w, "\n%-28s %8s %8s %14s %11s %11s %8s %8s\n", "candidate", "in scope", "trials", "not comparable", "over budget", "dead letter", "expired", "pending")
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Candidates)) {
+		b := a.Candidates[name]
+		sum := b.Trial + b.NotComparable + b.OverBudget + b.DeadLetter + b.Expired + b.Pending
+		fmt.Fprintf(w, "%-28s %8d %8d %14d %11d %11d %8d %8d\n", name, sum, b.Trial, b.NotComparable, b.OverBudget, b.DeadLetter, b.Expired, b.Pending)
+		if lane, ok := s.Stages.Replay[name]; ok && lane.PausedFor != "" {
+			fmt.Fprintf(w, "  paused until %s: %s\n", lane.PausedUntil.UTC().Format(time.TimeOnly), lane.PausedFor)
+		}
+	}
+	fmt.Fprintf(w, "\nNATS is %s\n", s.Stages.NATS)
+}

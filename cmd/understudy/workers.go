@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"time"
+
+	"understudy/canary"
+	"understudy/internal/daemon"
+	"understudy/internal/journal"
+	"understudy/judge"
+	"understudy/llm"
+	"understudy/llm/bedrock"
+	"understudy/llm/openai"
+	"understudy/replay"
+)
+
+// workers are the stages behind the journal. They keep no state of their own
+// that the streams do not have, so a reload ends them and starts new ones.
+type workers struct {
+	p      *process
+	replay *replay.Replay
+	judge  *judge.Stage
+	canary *canary.Stage
+	group  *daemon.Group
+}
+
+func newWorkers(p *process, cfg *Config) (*workers, error) {
+	w := &workers{p: p}
+	if p.runs("replay") {
+		candidates, err := newCandidates(cfg, p.who)
+		if err != nil {
+			return nil, err
+		}
+		w.replay = replay.New(cfg.Replay, p.j, candidates, cfg.baselinePrice, instanceName(), p.log, p.set)
+	}
+	if p.runs("judge") {
+		var err error
+		if w.judge, err = judge.New(cfg.Judge, p.j, p.log, p.set); err != nil {
+			return nil, err
+		}
+	}
+	// Without stages the process reads only; it reports, and decides nothing.
+	if p.runs("canary") || len(p.stages) == 0 {
+		w.canary = canary.NewStage(cfg.Canary, cfg.Submodules, p.j, p.runs("canary"), p.log, p.set)
+	}
+	return w, nil
+}
+
+// instanceName tells processes apart in claims.
+func instanceName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "host"
+	}
+	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), journal.NewID(time.Now()))
+}
+
+// newCandidates makes a client for every endpoint that is a candidate somewhere.
+func newCandidates(cfg *Config, who identify) ([]replay.Candidate, error) {
+	var out []replay.Candidate
+	for _, ep := range cfg.Endpoints {
+		var scope []string
+		wild := false
+		for _, s := range cfg.Submodules {
+			if slices.Contains(s.Candidates, ep.Name) {
+				scope = append(scope, s.Name)
+				wild = wild || s.Name == "*"
+			}
+		}
+		if len(scope) == 0 {
+			continue
+		}
+		if wild {
+			scope = nil
+		}
+		client, err := newClient(ep, who)
+		if err != nil {
+			return nil, err
+		}
+		price, _ := ep.EffectivePrice() // known: the configuration was validated
+		out = append(out, replay.Candidate{Endpoint: ep, Client: client, Price: price, Submodules: scope,
+			Wants: func(submodule string) bool { return slices.Contains(cfg.candidates(submodule), ep.Name) }})
+	}
+	return out, nil
+}
+
+func newClient(ep llm.Endpoint, who identify) (llm.Client, error) {
+	if ep.Provider == "bedrock" {
+		credentials, err := who(context.Background(), ep)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errConfig, err)
+		}
+		return bedrock.NewClient(ep, credentials, nil)
+	}
+	key, err := ep.Key()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	return openai.NewClient(ep, key, nil)
+}
+
+// start runs the stages; a stage that fails is started again, since its work
+// waits on the broker.
+func (w *workers) start(ctx context.Context) {
+	w.group = daemon.NewGroup(ctx, w.p.log)
+	if w.replay != nil {
+		w.group.Go("replay", w.again("replay", w.replay.Run))
+	}
+	if w.judge != nil {
+		w.group.Go("judge", w.again("judge", w.judge.Run))
+	}
+	if w.canary != nil {
+		w.group.Go("canary", w.again("canary", w.canary.Run))
+	}
+}
+
+func (w *workers) again(name string, run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := w.p.j.WaitReady(ctx); err != nil {
+			return nil
+		}
+		for {
+			err := run(ctx)
+			if ctx.Err() != nil {
+				return nil
+			}
+			w.p.log.Warn("stage ended; starting it again", "stage", name, "err", err)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(time.Second):
+			}
+		}
+	}
+}
+
+func (w *workers) stop() {
+	if w.group != nil {
+		w.group.Stop()
+	}
+}
+
+func (w *workers) caughtUp(ctx context.Context) (bool, error) {
+	if w.canary == nil {
+		return true, nil
+	}
+	return w.canary.CaughtUp(ctx)
+}
+
+// reload validates everything, then swaps once, or keeps the old configuration
+// and says why.
+func (p *process) reload(ctx context.Context, read func() (*Config, error)) error {
+	cfg, err := read()
+	if err != nil {
+		return err
+	}
+	old := p.config()
+	for _, fixed := range []struct {
+		name     string
+		old, new any
+	}{
+		{"[nats]", old.NATS, cfg.NATS},
+		{"[admin] listen", old.Admin.Listen, cfg.Admin.Listen},
+		{"[capture] listen", old.Capture.Listen, cfg.Capture.Listen},
+	} {
+		if !reflect.DeepEqual(fixed.old, fixed.new) {
+			return errors.New(fixed.name + " changed, which needs a restart")
+		}
+	}
+	w, err := newWorkers(p, cfg)
+	if err != nil {
+		return err
+	}
+	if p.capture != nil {
+		if err := p.capture.Reload(cfg.Capture, cfg.Upstreams, cfg.knownSubmodule); err != nil {
+			return err
+		}
+	}
+	p.mu.Lock()
+	before := p.workers
+	p.cfg, p.workers = cfg, w
+	p.mu.Unlock()
+	p.accounts.SetCandidates(cfg.candidates)
+	before.stop()
+	w.start(ctx)
+	return nil
+}

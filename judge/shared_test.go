@@ -1,0 +1,52 @@
+package judge
+
+import (
+	"bufio"
+	"compress/gzip"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// shared is a path inside the recorded data that lies beside the project. The
+// test is skipped where it does not: the data's licence keeps it out of here.
+func shared(t testing.TB, elem ...string) string {
+	t.Helper()
+	_, file, _, _ := runtime.Caller(0)
+	root := filepath.Dir(filepath.Dir(file))
+	path := filepath.Join(append([]string{root, "..", "shared"}, elem...)...)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("recorded data is absent: %v", err)
+	}
+	return path
+}
+
+// jsonLines reads a file of JSON lines, gzipped or not.
+func jsonLines[T any](t testing.TB, path string) []T {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := bufio.NewReaderSize(f, 1<<20)
+	d := json.NewDecoder(r)
+	if filepath.Ext(path) == ".gz" {
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d = json.NewDecoder(z)
+	}
+	var list []T
+	for d.More() {
+		var v T
+		if err := d.Decode(&v); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, v)
+	}
+	return list
+}

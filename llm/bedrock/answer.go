@@ -1,0 +1,67 @@
+package bedrock
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"understudy/llm"
+)
+
+// DecodeAnswer reads the body of a Converse answer. Tool arguments are the bytes
+// of the body, white space and order of keys included. A content block of a kind
+// that is not known is a gap of the answer, never read as something else. On an
+// error of ClassMalformed the Response, where not nil, holds what was read.
+func DecodeAnswer(body []byte) (*llm.Response, error) {
+	var answer struct {
+		Output *struct {
+			Message *struct {
+				Content []json.RawMessage `json:"content"`
+			} `json:"message"`
+		} `json:"output"`
+		StopReason string     `json:"stopReason"`
+		Usage      *wireUsage `json:"usage"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, malformed("read answer: %w", err)
+	}
+	if answer.Output == nil || answer.Output.Message == nil {
+		return nil, malformed("read answer: it has no output message")
+	}
+	var b answerBuilder
+	b.resp.Usage = answer.Usage.neutral()
+	for i, raw := range answer.Output.Message.Content {
+		if err := b.block("/output/message/content/"+strconv.Itoa(i), raw); err != nil {
+			return &b.resp, err
+		}
+	}
+	return &b.resp, b.finish(answer.StopReason)
+}
+
+// block reads one whole content block.
+func (b *answerBuilder) block(path string, raw json.RawMessage) error {
+	name, value, ok := member(raw)
+	if !ok {
+		return malformed("read answer: a content block is no union")
+	}
+	switch name {
+	case "text":
+		var s string
+		if err := json.Unmarshal(value, &s); err != nil {
+			return malformed("read answer: a text block: %w", err)
+		}
+		b.text(s)
+	case "toolUse":
+		var use struct {
+			ToolUseID string          `json:"toolUseId"`
+			Name      string          `json:"name"`
+			Input     json.RawMessage `json:"input"`
+		}
+		if err := json.Unmarshal(value, &use); err != nil {
+			return malformed("read answer: a tool call: %w", err)
+		}
+		b.call(use.ToolUseID, use.Name, use.Input)
+	default:
+		b.other(path, name)
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+package bedrock
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"understudy/llm"
+)
+
+// An answerBuilder collects the content of an answer from either form of the
+// wire, block by block in the order of their index.
+type answerBuilder struct {
+	resp llm.Response
+}
+
+// text adds a text block. Blocks are joined without a separator: where one ends
+// is the service's affair, not the model's.
+func (b *answerBuilder) text(s string) { b.resp.Text += s }
+
+// call adds a tool call. arguments are the bytes as received; none, or null,
+// means that the call has no argument, which OpenAI writes as {}.
+func (b *answerBuilder) call(id, name string, arguments []byte) {
+	if len(arguments) == 0 || string(arguments) == "null" {
+		arguments = []byte("{}")
+	}
+	b.resp.ToolCalls = append(b.resp.ToolCalls, llm.ToolCall{ID: id, Name: name, Arguments: string(arguments)})
+}
+
+// other reports a block that is neither text nor call, or an event, by its name
+// on the wire.
+func (b *answerBuilder) other(path, name string) {
+	switch name {
+	case "reasoningContent":
+		b.gap(path, llm.Cosmetic, "reasoning: the model's reasoning is no part of the answer")
+	case "image", "video", "audio", "document":
+		b.gap(path, llm.Blocking, name+": an answer that is not text cannot be compared")
+	case "citationsContent", "citation":
+		b.gap(path, llm.Semantic, "citations: text with its sources is left out")
+	default:
+		b.gap(path, llm.Semantic, "unknown_block: a piece of the answer of a kind that is not known is left out")
+	}
+}
+
+// gap adds a gap unless the answer has the same already.
+func (b *answerBuilder) gap(path string, s llm.Severity, reason string) {
+	g := llm.Gap{Path: path, Severity: s, Action: llm.Dropped, Reason: reason}
+	if !slices.Contains(b.resp.Gaps, g) && len(b.resp.Gaps) < maxAnswerGaps {
+		b.resp.Gaps = append(b.resp.Gaps, g)
+	}
+}
+
+// maxAnswerGaps bounds the gaps of one answer.
+const maxAnswerGaps = 64
+
+// finish sets why the answer ended. Calls make it tool_calls whatever the
+// service says, unless it was cut off or filtered; what the model wrote wrongly
+// is an error of ClassMalformed.
+func (b *answerBuilder) finish(stopReason string) error {
+	b.resp.NativeFinish = stopReason
+	switch stopReason {
+	case "":
+		return malformed("read answer: it has no stop reason")
+	case "malformed_model_output", "malformed_tool_use":
+		return &llm.Error{Class: llm.ClassMalformed, Code: stopReason, Err: fmt.Errorf("read answer: the model's output is malformed")}
+	case "max_tokens", "model_context_window_exceeded":
+		b.resp.Finish = llm.FinishLength
+	case "content_filtered", "guardrail_intervened":
+		b.resp.Finish = llm.FinishContentFilter
+	default:
+		b.resp.Finish = llm.FinishStop
+		if len(b.resp.ToolCalls) > 0 {
+			b.resp.Finish = llm.FinishToolCalls
+		}
+	}
+	return nil
+}
+
+func malformed(format string, a ...any) error {
+	return &llm.Error{Class: llm.ClassMalformed, Err: fmt.Errorf(format, a...)}
+}
+
+// wireUsage is Converse's count, where cached input stands beside inputTokens.
+type wireUsage struct {
+	InputTokens           int `json:"inputTokens"`
+	OutputTokens          int `json:"outputTokens"`
+	CacheReadInputTokens  int `json:"cacheReadInputTokens"`
+	CacheWriteInputTokens int `json:"cacheWriteInputTokens"`
+}
+
+func (u *wireUsage) neutral() *llm.Usage {
+	if u == nil {
+		return nil
+	}
+	return &llm.Usage{
+		InputTokens:       u.InputTokens + u.CacheReadInputTokens + u.CacheWriteInputTokens,
+		OutputTokens:      u.OutputTokens,
+		CachedInputTokens: u.CacheReadInputTokens,
+		CacheWriteTokens:  u.CacheWriteInputTokens,
+	}
+}
+
+// member gives the one member of a union, which Converse writes as an object
+// with one key; the key "p" is padding. ok is false for anything else.
+func member(raw json.RawMessage) (name string, value json.RawMessage, ok bool) {
+	var union map[string]json.RawMessage
+	if json.Unmarshal(raw, &union) != nil {
+		return "", nil, false
+	}
+	for key, v := range union {
+		if key == "p" || string(v) == "null" {
+			continue
+		}
+		if ok {
+			return "", nil, false
+		}
+		name, value, ok = key, v, true
+	}
+	return name, value, ok
+}

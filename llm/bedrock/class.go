@@ -1,0 +1,118 @@
+package bedrock
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"understudy/llm"
+)
+
+// classes sorts the service's errors by name, in lower case and without
+// "exception": an answer writes ThrottlingException, a frame throttlingException.
+var classes = map[string]llm.Class{
+	"accessdenied":               llm.ClassAccess,
+	"expiredtoken":               llm.ClassAccess,
+	"unrecognizedclient":         llm.ClassAccess,
+	"invalidsignature":           llm.ClassAccess,
+	"signaturedoesnotmatch":      llm.ClassAccess,
+	"incompletesignature":        llm.ClassAccess,
+	"missingauthenticationtoken": llm.ClassAccess,
+	"invalidclienttokenid":       llm.ClassAccess,
+	"optinrequired":              llm.ClassAccess,
+	"notauthorized":              llm.ClassAccess,
+	"resourcenotfound":           llm.ClassNotFound,
+	"unknownoperation":           llm.ClassNotFound,
+	"throttling":                 llm.ClassThrottled,
+	"toomanyrequests":            llm.ClassThrottled,
+	"requestlimitexceeded":       llm.ClassThrottled,
+	"servicequotaexceeded":       llm.ClassThrottled,
+	"modelnotready":              llm.ClassOverloaded,
+	"serviceunavailable":         llm.ClassOverloaded,
+	"internalserver":             llm.ClassOverloaded,
+	"internalservererror":        llm.ClassOverloaded,
+	"internalfailure":            llm.ClassOverloaded,
+	"modelerror":                 llm.ClassOverloaded,
+	"modeltimeout":               llm.ClassTimeout,
+	"requesttimeout":             llm.ClassTimeout,
+	"modelstreamerror":           llm.ClassStream,
+	"validation":                 llm.ClassInvalid,
+	"conflict":                   llm.ClassInvalid,
+}
+
+// tooLong are the words by which models refuse a prompt that does not fit.
+var tooLong = []string{
+	"too long", "too many input tokens", "too many tokens", "context window", "context length", "maximum tokens",
+	"exceeds the maximum number of", "input length", "prompt length", "longer than the maximum",
+}
+
+// classify gives the class of an error by its name, then by its status (0 inside
+// a stream), where otherwise says what an error without either is.
+func classify(name string, status int, message string, otherwise llm.Class) llm.Class {
+	class, ok := classes[strings.TrimSuffix(strings.ToLower(name), "exception")]
+	if !ok {
+		class = byStatus(status, otherwise)
+	}
+	if class == llm.ClassInvalid && fitsNot(message) {
+		return llm.ClassContext
+	}
+	return class
+}
+
+func fitsNot(message string) bool {
+	message = strings.ToLower(message)
+	for _, words := range tooLong {
+		if strings.Contains(message, words) {
+			return true
+		}
+	}
+	return false
+}
+
+func byStatus(status int, otherwise llm.Class) llm.Class {
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return llm.ClassAccess
+	case status == http.StatusNotFound:
+		return llm.ClassNotFound
+	case status == http.StatusTooManyRequests:
+		return llm.ClassThrottled
+	case status == http.StatusRequestTimeout, status == http.StatusGatewayTimeout:
+		return llm.ClassTimeout
+	case status >= 500, status == http.StatusFailedDependency:
+		return llm.ClassOverloaded
+	case status >= 400:
+		return llm.ClassInvalid
+	}
+	return otherwise
+}
+
+// streamFault is the error that an exception or error frame states.
+func streamFault(fr frame) error {
+	var said struct {
+		Message string `json:"message"`
+	}
+	_ = json.Unmarshal(fr.payload, &said) // without a message the name has to do
+	if said.Message == "" {
+		said.Message = "the stream ended with an exception"
+	}
+	return &llm.Error{Class: classify(fr.name, 0, said.Message, llm.ClassStream), Code: fr.name, Err: errors.New(said.Message)}
+}
+
+// maxRetryAfter bounds what a provider may ask for.
+const maxRetryAfter = 24 * time.Hour
+
+// retryAfter reads Amazon's header in milliseconds, then the common one in
+// seconds.
+func retryAfter(h http.Header) time.Duration {
+	wait := time.Duration(0)
+	if ms, err := strconv.Atoi(h.Get("X-Amz-Retry-After")); err == nil && ms > 0 {
+		wait = time.Duration(min(ms, 1e9)) * time.Millisecond
+	} else if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil && s > 0 {
+		wait = time.Duration(min(s, 1e6)) * time.Second
+	}
+	return min(wait, maxRetryAfter)
+}

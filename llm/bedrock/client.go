@@ -1,0 +1,179 @@
+package bedrock
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
+	"github.com/aws/smithy-go/auth/bearer"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"understudy/llm"
+)
+
+const (
+	// imageTokens and toolTokens are allowances, for each image and for the
+	// hidden prompt by which a model learns of its tools.
+	imageTokens = 2000
+	toolTokens  = 1000
+
+	idleTimeout      = 90 * time.Second
+	handshakeTimeout = 10 * time.Second
+)
+
+// A Client calls one model on Bedrock through the AWS SDK, which signs and
+// addresses the call. The body that goes out is Call.Body byte for byte, the
+// answer is read from its own bytes, and the SDK never retries.
+type Client struct {
+	endpoint llm.Endpoint
+	family   Family
+	runtime  *bedrockruntime.Client
+}
+
+var _ llm.Client = (*Client)(nil)
+
+// NewClient makes a client for ep, whose family must be declared or plain from
+// its model id. With a nil httpClient it has connections of its own, enough of
+// them kept open for the endpoint's concurrency. No I/O happens before Do.
+func NewClient(ep llm.Endpoint, who Credentials, httpClient *http.Client) (*Client, error) {
+	family, ok := FamilyOf(ep.Family, ep.Model)
+	if !ok {
+		return nil, fmt.Errorf("endpoint %s: no family is known for model %q; declare family as one of %v", ep.Name, ep.Model, FamilyNames())
+	}
+	if who.Provider == nil && who.APIKey == "" {
+		return nil, fmt.Errorf("endpoint %s: no AWS credentials; configure the AWS chain or api_key_env", ep.Name)
+	}
+	if ep.BaseURL != "" {
+		if err := llm.ValidBaseURL(ep.BaseURL); err != nil {
+			return nil, fmt.Errorf("endpoint %s: base_url %w", ep.Name, err)
+		}
+	}
+	own := http.Client{Transport: transport(ep.Concurrency)}
+	if httpClient != nil {
+		own = *httpClient
+	}
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	options := bedrockruntime.Options{
+		Region: region(ep), Credentials: who.Provider, HTTPClient: tap{&own}, Retryer: aws.NopRetryer{},
+	}
+	if ep.BaseURL != "" {
+		options.BaseEndpoint = aws.String(ep.BaseURL)
+	}
+	return &Client{
+		endpoint: ep, family: family.WithCapabilities(ep.Capabilities),
+		runtime: bedrockruntime.New(options, who.apply),
+	}, nil
+}
+
+// apply decides the way to sign. It runs after the SDK has looked at the
+// environment, where a bearer token would otherwise win over credentials.
+func (who Credentials) apply(o *bedrockruntime.Options) {
+	if who.APIKey == "" {
+		o.BearerAuthTokenProvider = nil
+		o.AuthSchemePreference = []string{"sigv4"}
+		return
+	}
+	o.BearerAuthTokenProvider = bearer.StaticTokenProvider{Token: bearer.Token{Value: who.APIKey}}
+	o.BearerAuthSigner = keySigner{}
+	o.AuthSchemePreference = []string{"httpBearerAuth"}
+}
+
+func transport(concurrency int) *http.Transport {
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, DisableCompression: true}
+	t.MaxIdleConnsPerHost = max(concurrency, http.DefaultMaxIdleConnsPerHost)
+	t.IdleConnTimeout = idleTimeout
+	t.TLSHandshakeTimeout = handshakeTimeout
+	return t
+}
+
+// Prepare translates req for the endpoint's model. A limit that the request
+// does not have is not added: it bounds the reservation alone.
+func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
+	tr, err := Translate(req, c.family)
+	if err != nil {
+		return nil, c.fault(err, nil)
+	}
+	call := &llm.Call{
+		Body: tr.Body, Gaps: tr.Gaps, Streamed: tr.Streamed, Detail: tr,
+		MaxInputTokens:  len(tr.Body) + imageTokens*tr.Images,
+		MaxOutputTokens: c.endpoint.MaxOutputTokens,
+	}
+	if tr.Tools > 0 {
+		call.MaxInputTokens += toolTokens
+	}
+	if req.MaxTokens != nil && *req.MaxTokens >= 1 {
+		call.MaxOutputTokens = *req.MaxTokens
+	}
+	return call, nil
+}
+
+// Do makes one attempt. See llm.Client.
+func (c *Client) Do(ctx context.Context, call *llm.Call) (*llm.Response, error) {
+	a := llm.StartAttempt(ctx, c.endpoint.Timeout, c.endpoint.StallTimeout)
+	defer a.End()
+	x := &exchange{attempt: a}
+	err := c.send(x, call)
+	if x.body != nil {
+		defer x.body.Close()
+	}
+	if err != nil {
+		return nil, c.fault(refusal(x, err), x)
+	}
+	var resp *llm.Response
+	if call.Streamed {
+		resp, err = readStream(x)
+	} else {
+		resp, err = readWhole(x)
+	}
+	if resp != nil {
+		c.finish(resp, call, x)
+	}
+	if err != nil {
+		return resp, c.fault(err, x)
+	}
+	a.Drain(x.body)
+	return resp, nil
+}
+
+// send makes the SDK sign and send the call's body.
+func (c *Client) send(x *exchange, call *llm.Call) error {
+	model := aws.String(c.endpoint.Model)
+	if !call.Streamed {
+		_, err := c.runtime.Converse(x.context(), &bedrockruntime.ConverseInput{ModelId: model}, exactBody(call.Body))
+		return err
+	}
+	out, err := c.runtime.ConverseStream(x.context(), &bedrockruntime.ConverseStreamInput{ModelId: model}, exactBody(call.Body))
+	if err != nil {
+		return err
+	}
+	return out.GetStream().Close() // the SDK's own reader, which has nothing to read
+}
+
+// exactBody puts body into the request before it is signed, in place of what
+// the SDK would write.
+func exactBody(body []byte) func(*bedrockruntime.Options) {
+	replace := middleware.SerializeMiddlewareFunc("ExactBody", func(
+		ctx context.Context, in middleware.SerializeInput, next middleware.SerializeHandler,
+	) (middleware.SerializeOutput, middleware.Metadata, error) {
+		req, ok := in.Request.(*smithyhttp.Request)
+		if !ok {
+			return middleware.SerializeOutput{}, middleware.Metadata{}, fmt.Errorf("set body: unknown transport %T", in.Request)
+		}
+		req, err := req.SetStream(bytes.NewReader(body))
+		if err != nil {
+			return middleware.SerializeOutput{}, middleware.Metadata{}, fmt.Errorf("set body: %w", err)
+		}
+		in.Request = req
+		return next.HandleSerialize(ctx, in)
+	})
+	return func(o *bedrockruntime.Options) {
+		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+			return stack.Serialize.Insert(replace, "OperationSerializer", middleware.After)
+		})
+	}
+}

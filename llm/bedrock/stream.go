@@ -1,0 +1,214 @@
+package bedrock
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+
+	"understudy/llm"
+)
+
+// maxAnswer bounds the size in bytes of an answer that is assembled.
+const maxAnswer = 16 << 20
+
+// A Stream puts the events of ConverseStream together. It is strict: blocks are
+// told apart by their index, an event out of order is an error, and only a
+// stream that had both messageStop and metadata is complete. Not for concurrent
+// use; the zero value is ready.
+type Stream struct {
+	blocks  map[int]*streamedBlock
+	size    int
+	begun   bool
+	stop    *string
+	metaIn  bool
+	usage   *llm.Usage
+	unknown answerBuilder // only its gaps
+	err     error
+}
+
+type streamedBlock struct {
+	kind     string // "text", "toolUse", or another member's name
+	closed   bool
+	id, name string
+	data     []byte // text, or fragments of the arguments
+}
+
+// streamEvent is the union of what the known events hold.
+type streamEvent struct {
+	Index      int             `json:"contentBlockIndex"`
+	Start      json.RawMessage `json:"start"`
+	Delta      json.RawMessage `json:"delta"`
+	StopReason string          `json:"stopReason"`
+	Usage      *wireUsage      `json:"usage"`
+}
+
+// Begun tells whether content has begun: text, or a tool call. Reasoning is not
+// content.
+func (s *Stream) Begun() bool { return s.begun }
+
+// Complete tells whether both terminal events have come.
+func (s *Stream) Complete() bool { return s.stop != nil && s.metaIn }
+
+// Event takes the payload of an event by the name that its frame, or its line,
+// gives it. An event of an unknown name is counted as a gap. The first error
+// stands; later events are ignored.
+func (s *Stream) Event(name string, payload []byte) error {
+	if s.err == nil {
+		s.err = s.event(name, payload)
+	}
+	return s.err
+}
+
+func (s *Stream) event(name string, payload []byte) error {
+	var e streamEvent
+	switch name {
+	case "messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata":
+		if err := json.Unmarshal(payload, &e); err != nil {
+			return malformed("read stream: %s: %w", name, err)
+		}
+	default:
+		s.unknown.other("/"+name, name)
+		return nil
+	}
+	if s.stop != nil && name != "metadata" {
+		return malformed("read stream: %s after messageStop", name)
+	}
+	switch name {
+	case "contentBlockStart":
+		return s.open(e.Index, e.Start)
+	case "contentBlockDelta":
+		return s.delta(e.Index, e.Delta)
+	case "contentBlockStop":
+		if k := s.blocks[e.Index]; k != nil { // a text block without text has no start and no delta
+			k.closed = true
+		}
+	case "messageStop":
+		s.stop = &e.StopReason
+	case "metadata":
+		s.metaIn, s.usage = true, e.Usage.neutral()
+	}
+	return nil
+}
+
+// open begins a block of a kind that has a start event.
+func (s *Stream) open(index int, start json.RawMessage) error {
+	kind, value, ok := member(start)
+	switch {
+	case !ok:
+		return malformed("read stream: a contentBlockStart without a start")
+	case s.blocks[index] != nil:
+		return malformed("read stream: block %d starts twice", index)
+	}
+	k, err := s.add(index, kind)
+	if err != nil || kind != "toolUse" {
+		return err
+	}
+	var use struct {
+		ToolUseID string `json:"toolUseId"`
+		Name      string `json:"name"`
+	}
+	if err := json.Unmarshal(value, &use); err != nil {
+		return malformed("read stream: a tool call's start: %w", err)
+	}
+	k.id, k.name, s.begun = use.ToolUseID, use.Name, true
+	return nil
+}
+
+// maxBlocks bounds the blocks of one answer.
+const maxBlocks = 1024
+
+func (s *Stream) add(index int, kind string) (*streamedBlock, error) {
+	if len(s.blocks) == maxBlocks {
+		return nil, malformed("read stream: more than %d blocks", maxBlocks)
+	}
+	if s.blocks == nil {
+		s.blocks = map[int]*streamedBlock{}
+	}
+	k := &streamedBlock{kind: kind}
+	s.blocks[index] = k
+	return k, nil
+}
+
+// delta adds a piece to a block; one of text and reasoning opens its block.
+func (s *Stream) delta(index int, raw json.RawMessage) error {
+	kind, value, ok := member(raw)
+	if !ok {
+		return malformed("read stream: a contentBlockDelta without a delta")
+	}
+	k := s.blocks[index]
+	switch {
+	case k == nil && kind == "toolUse":
+		return malformed("read stream: arguments of block %d, which has not started", index)
+	case k == nil:
+		var err error
+		if k, err = s.add(index, kind); err != nil {
+			return err
+		}
+	case k.closed:
+		return malformed("read stream: a delta of block %d, which has ended", index)
+	}
+	switch {
+	case kind == "citation" && k.kind == "text":
+		s.unknown.other("/contentBlockDelta/delta/citation", kind)
+		return nil
+	case kind != k.kind:
+		return malformed("read stream: block %d changes its kind", index)
+	case kind == "text":
+		var text string
+		if err := json.Unmarshal(value, &text); err != nil {
+			return malformed("read stream: a text delta: %w", err)
+		}
+		s.begun = s.begun || text != ""
+		return s.grow(k, text)
+	case kind == "toolUse":
+		var use struct {
+			Input string `json:"input"`
+		}
+		if err := json.Unmarshal(value, &use); err != nil {
+			return malformed("read stream: a tool call's delta: %w", err)
+		}
+		return s.grow(k, use.Input)
+	}
+	return nil // a kind that Response reports
+}
+
+func (s *Stream) grow(k *streamedBlock, piece string) error {
+	if s.size += len(piece); s.size > maxAnswer {
+		return malformed("read stream: the answer is longer than %d bytes", maxAnswer)
+	}
+	k.data = append(k.data, piece...)
+	return nil
+}
+
+// Response is what has come so far, and the verdict on it: nil for a complete
+// stream; else an *llm.Error, of ClassTruncated where a terminal event is
+// missing.
+func (s *Stream) Response() (*llm.Response, error) {
+	b := answerBuilder{}
+	for i, index := range slices.Sorted(maps.Keys(s.blocks)) {
+		switch k := s.blocks[index]; k.kind {
+		case "text":
+			b.text(string(k.data))
+		case "toolUse":
+			b.call(k.id, k.name, k.data)
+		default:
+			b.other("/output/message/content/"+strconv.Itoa(i), k.kind)
+		}
+	}
+	b.resp.Gaps = append(b.resp.Gaps, s.unknown.resp.Gaps...)
+	b.resp.Usage = s.usage
+	var err error
+	switch {
+	case s.err != nil:
+		err = s.err
+	case s.stop == nil:
+		err = &llm.Error{Class: llm.ClassTruncated, Err: errors.New("read stream: it ended without messageStop")}
+	default:
+		if err = b.finish(*s.stop); err == nil && !s.metaIn {
+			err = &llm.Error{Class: llm.ClassTruncated, Err: errors.New("read stream: it ended without metadata")}
+		}
+	}
+	return &b.resp, err
+}

@@ -1,0 +1,203 @@
+package sim
+
+import (
+	"net"
+	"net/http"
+	"time"
+)
+
+// A phase says where in an answer a frame stands.
+type phase int
+
+const (
+	opening phase = iota // before content
+	content
+	finish // the event that makes the answer whole
+	tail   // what follows it
+)
+
+// A frame is one event of a stream in its wire's bytes.
+type frame struct {
+	phase phase
+	data  []byte
+}
+
+// A script is a whole streamed answer, ready to be played.
+type script struct {
+	contentType string
+	frames      []frame
+	// corrupt breaks one frame, exception makes the error event of a name.
+	corrupt   func([]byte) []byte
+	exception func(name string) []byte
+}
+
+// A delivery writes one answer at its times and remembers how far it came.
+type delivery struct {
+	s     *Server
+	w     http.ResponseWriter
+	r     *http.Request
+	start time.Time
+	fault *Fault
+	// late is what faults have added to every following moment.
+	late  time.Duration
+	tally *tally
+}
+
+// wait sleeps until a moment of the answer; false when the caller has gone.
+func (d *delivery) wait(at time.Duration) bool {
+	return d.s.pace.until(d.r.Context(), d.start.Add(at+d.late))
+}
+
+// before handles the faults that come ahead of the first byte; false ends the call.
+func (d *delivery) before() bool {
+	switch {
+	case d.fault.is(FaultReset):
+		d.reset()
+		return false
+	case d.fault.is(FaultStall):
+		d.late += d.fault.pause()
+	}
+	return true
+}
+
+// stream plays a script. First content goes out at ttft, the rest evenly until
+// latency, the finish then: never earlier.
+func (d *delivery) stream(sc script, latency, ttft time.Duration) {
+	if !d.before() || !d.wait(ttft) {
+		return
+	}
+	flush := http.NewResponseController(d.w)
+	d.w.Header().Set("Content-Type", sc.contentType)
+	d.w.WriteHeader(http.StatusOK)
+	total, middle := countContent(sc.frames)
+	done := 0
+	for i, f := range sc.frames {
+		at := latency
+		switch f.phase {
+		case opening:
+			at = ttft
+		case content:
+			at = ttft + time.Duration(float64(latency-ttft)*float64(done)/float64(max(total, 1)))
+		}
+		if d.fault.is(FaultSlow) {
+			d.late += d.fault.pause()
+		}
+		if i == middle && d.fault.is(FaultStallMid) {
+			d.late += d.fault.pause()
+		}
+		if time.Until(d.start.Add(at+d.late)) > 0 {
+			if flush.Flush() != nil || !d.wait(at) {
+				return
+			}
+		}
+		data, end := d.frame(sc, f, i == middle)
+		if _, err := d.w.Write(data); err != nil {
+			return
+		}
+		if end != whole {
+			_ = flush.Flush()
+			if end == broken {
+				d.reset()
+			}
+			return
+		}
+		if f.phase == content {
+			done++
+			d.tally.sent = float64(done) / float64(total)
+		}
+	}
+	d.complete()
+	_ = flush.Flush()
+}
+
+// complete settles the call as a whole answer, before its last bytes are
+// flushed: who has read the answer finds it counted.
+func (d *delivery) complete() {
+	if d.r.Context().Err() == nil && !d.fault.is(FaultBadFrame) {
+		d.tally.settle(true)
+	}
+}
+
+// An ending says what happens after a frame.
+type ending int
+
+const (
+	whole   ending = iota // the stream goes on
+	stopped               // it ends here, cleanly as HTTP sees it
+	broken                // the connection is reset
+)
+
+// frame gives the bytes to write in place of f, and what follows.
+func (d *delivery) frame(sc script, f frame, middle bool) ([]byte, ending) {
+	switch {
+	case middle && d.fault.is(FaultCut):
+		return nil, broken
+	case middle && d.fault.is(FaultException):
+		return sc.exception(d.fault.Code), stopped
+	case middle && d.fault.is(FaultBadFrame):
+		return sc.corrupt(f.data), whole
+	case f.phase >= finish && d.fault.is(FaultMissingEnd), f.phase == tail && d.fault.is(FaultMissingTail):
+		return nil, stopped
+	}
+	return f.data, whole
+}
+
+// countContent gives the number of content frames and the index of the frame
+// that the faults of the middle hit: after the first content where there is any.
+func countContent(frames []frame) (total, middle int) {
+	first := -1
+	for i, f := range frames {
+		if f.phase == content {
+			if first < 0 {
+				first = i
+			}
+			total++
+		}
+	}
+	if first < 0 {
+		return 0, min(1, len(frames)-1)
+	}
+	return total, min(first+1+(total-1)/2, len(frames)-1)
+}
+
+// body writes an answer that is not streamed, at latency. hollow is what the
+// provider sends when its answer is missing.
+func (d *delivery) body(body, hollow []byte, latency time.Duration) {
+	if !d.before() {
+		return
+	}
+	if d.fault.is(FaultStallMid) || d.fault.is(FaultSlow) {
+		d.late += d.fault.pause()
+	}
+	if !d.wait(latency) {
+		return
+	}
+	d.w.Header().Set("Content-Type", "application/json")
+	switch {
+	case d.fault.is(FaultCut):
+		_, _ = d.w.Write(body[:len(body)/2])
+		_ = http.NewResponseController(d.w).Flush()
+		d.reset()
+		return
+	case d.fault.is(FaultBadFrame):
+		body = body[:len(body)/2]
+	case d.fault.is(FaultMissingEnd), d.fault.is(FaultMissingTail):
+		_, _ = d.w.Write(hollow)
+		return
+	}
+	d.complete()
+	_, _ = d.w.Write(body)
+}
+
+// reset ends the connection with an RST, as a crashed peer or a middlebox does.
+func (d *delivery) reset() {
+	conn, _, err := http.NewResponseController(d.w).Hijack()
+	if err != nil {
+		// HTTP/2 or a recorder: the nearest is the server's own abort.
+		panic(http.ErrAbortHandler)
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}
