@@ -2,6 +2,7 @@ package canary
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -23,7 +24,7 @@ type cell struct {
 
 func newCell(submodule, candidate string, criteria *Criteria) *cell {
 	c := &cell{submodule: submodule, candidate: candidate}
-	for _, g := range criteria.Gates {
+	for _, g := range slices.SortedFunc(slices.Values(criteria.Gates), compareGates) {
 		if m, ok := measureOf(g); ok {
 			c.gates = append(c.gates, newMeanGate(g, m))
 		} else {

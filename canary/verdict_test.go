@@ -54,8 +54,7 @@ func TestVerdictRules(t *testing.T) {
 					o.At = o.At.Add(6 * time.Hour)
 				}
 			}, want: "COLLECTING open:blocks"},
-		{name: "not firmly enough for one of five", n: 230, gates: []Gate{{"error_rate", 0.0172}}, others: []string{"x", "y", "z", "w"},
-			config: func(c *Config) { c.AlphaPromote = 0.5 }, want: "COLLECTING open:e_holm"},
+		{name: "not firmly enough for one of five", n: 230, gates: []Gate{{"error_rate", 0.02}}, others: []string{"x", "y", "z", "w"}, want: "COLLECTING open:e_holm"},
 		{name: "a violated gate rejects before any minimum", n: 60, change: func(i int, o *Observation) { o.Trial.LatencyMS = ptr(2000.0) },
 			want: "REJECT violated:latency_mean_ms"},
 		{name: "every violated gate is named", n: 300, change: func(i int, o *Observation) {

@@ -18,13 +18,23 @@ func Code(reason string) string {
 // conversations, with their unit.
 func (f *Finding) Sentence() string {
 	if !f.Estimate.Known() {
-		return fmt.Sprintf("no estimate, limit %s, %s", f.Show(Number(f.Limit)), count(f.Clusters, "conversation"))
+		return fmt.Sprintf("no estimate, limit %s, %s", f.ShowLimit(), count(f.Clusters, "conversation"))
 	}
 	return fmt.Sprintf("%s, interval [%s, %s], limit %s, %s", f.Show(f.Estimate),
-		f.Show(f.Interval[0]), f.Show(f.Interval[1]), f.Show(Number(f.Limit)), count(f.Clusters, "conversation"))
+		f.Show(f.Interval[0]), f.Show(f.Interval[1]), f.ShowLimit(), count(f.Clusters, "conversation"))
 }
 
-// Show writes a number of the gate's scale with its unit, rounded for reading.
+// ShowLimit writes the limit as the estimate must meet it: a margin of a check is
+// the least difference accepted.
+func (f *Finding) ShowLimit() string {
+	if strings.HasPrefix(f.Name, "check.") {
+		return "at least " + f.Show(Number(-f.Limit))
+	}
+	return "at most " + f.Show(Number(f.Limit))
+}
+
+// Show writes a number of the gate's scale with its unit, rounded for reading; pp
+// are percentage points.
 func (f *Finding) Show(n Number) string {
 	x := float64(n)
 	if !n.Known() {

@@ -16,7 +16,7 @@ func (p *publisher) publish(ctx context.Context, batch []*item) {
 	for i, it := range batch {
 		recs[i] = it.rec
 	}
-	for try := 0; ; try++ {
+	for try := 0; len(recs) > 0; try++ {
 		var seq uint64
 		err := guarded(ctx, func(ctx context.Context) (err error) {
 			seq, err = p.to.PublishExchanges(ctx, recs[0].Submodule, recs)
@@ -27,39 +27,53 @@ func (p *publisher) publish(ctx context.Context, batch []*item) {
 			p.ledger.captured(len(recs), seq)
 			return
 		}
-		if !errors.Is(err, journal.ErrUnavailable) {
-			p.settle(ctx, len(recs), err)
+		away := errors.Is(err, journal.ErrUnavailable)
+		if away {
+			p.lost(err)
+			if !pause(ctx, try) {
+				p.ledger.doubt(len(recs))
+				return
+			}
+		}
+		stored, ok := p.confirm(ctx, len(recs))
+		if !ok {
 			return
 		}
-		p.lost(err)
-		if !pause(ctx, try) {
-			p.ledger.doubt(len(recs))
+		recs = recs[stored:]
+		if !away {
+			p.refuse(len(recs), err)
 			return
 		}
 	}
 }
 
-// settle finds out how many of a refused batch's n records are stored after all
-// (a batch may need several messages, and an earlier attempt may have come
-// through), and drops the rest.
-func (p *publisher) settle(ctx context.Context, n int, refused error) {
-	reason := reasonRefused
-	if errors.Is(refused, journal.ErrFull) {
-		reason = reasonFull
-	}
+// confirm counts as captured those of n records in hand that are stored after
+// all: a batch may need several messages, and an attempt may have come through
+// without its acknowledgement. They are stored in order. When ctx ends before
+// the journal answers, the n records are left in doubt.
+func (p *publisher) confirm(ctx context.Context, n int) (stored int, ok bool) {
 	stored, last, ok := p.ask(ctx)
 	if !ok {
 		p.ledger.doubt(n)
-		return
+		return 0, false
 	}
-	stored = min(stored, n)
-	if stored > 0 {
+	if stored = min(stored, n); stored > 0 {
 		p.ledger.captured(stored, last)
 	}
-	if n > stored {
-		p.ledger.dropped(reason, n-stored)
-		p.log.Debug("records refused", "records", n-stored, "reason", reason, "err", refused)
+	return stored, true
+}
+
+// refuse drops n records that the journal does not take.
+func (p *publisher) refuse(n int, err error) {
+	if n == 0 {
+		return
 	}
+	reason := reasonRefused
+	if errors.Is(err, journal.ErrFull) {
+		reason = reasonFull
+	}
+	p.ledger.dropped(reason, n)
+	p.log.Debug("records refused", "records", n, "reason", reason, "err", err)
 }
 
 // ask asks the journal what it holds after the last acknowledged message, until

@@ -45,10 +45,12 @@ func CheckNames() []string {
 // An Unchecked is a check that applied and could not be done. It is left out of
 // the verdict: neither good nor bad.
 type Unchecked struct {
+	// Check is its name, or "all" where a side could not be read.
 	Check string
 	Side  string // "live" or "trial"
 	// Reason is "schema" (it cannot be used), "limit" (beyond the bounds),
-	// "tool" (a tool that is no function) or "panic".
+	// "tool" (a tool that is no function), "request" or "response" (the recorded
+	// body cannot be decoded), or "panic".
 	Reason string
 }
 

@@ -21,10 +21,10 @@ type counts struct {
 func newCounts(set *metrics.Set) *counts {
 	c := &counts{
 		set:             set,
-		verdicts:        set.NewCounter("understudy_judge_verdicts_total"),
-		duplicates:      set.NewCounter("understudy_judge_duplicates_total"),
-		withoutExchange: set.NewCounter("understudy_judge_without_exchange_total"),
-		seconds: set.NewPrometheusHistogramExt("understudy_judge_seconds",
+		verdicts:        set.GetOrCreateCounter("understudy_judge_verdicts_total"),
+		duplicates:      set.GetOrCreateCounter("understudy_judge_duplicates_total"),
+		withoutExchange: set.GetOrCreateCounter("understudy_judge_without_exchange_total"),
+		seconds: set.GetOrCreatePrometheusHistogramExt("understudy_judge_seconds",
 			[]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}),
 	}
 	for _, name := range CheckNames() {

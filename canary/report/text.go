@@ -44,7 +44,11 @@ func (r *Report) cell(w io.Writer, c *Cell) {
 	fmt.Fprintln(w)
 	gates(w, c)
 	fmt.Fprintln(w)
-	sides(w, c)
+	if c.Compared == 0 {
+		fmt.Fprintln(w, "  No pair has been compared yet.")
+	} else {
+		sides(w, c)
+	}
 	if len(c.Gaps) > 0 {
 		fmt.Fprintln(w)
 		gaps(w, c.Gaps)
@@ -96,12 +100,12 @@ func gates(w io.Writer, c *Cell) {
 	fmt.Fprintln(t, "  gate\testimate\tbound that decides\tinterval\tlimit\tstatus\tconversations\tmissing\tstill needed")
 	for i := range c.Gates {
 		f := &c.Gates[i]
-		limit := f.Show(canary.Number(f.Limit))
-		if strings.HasPrefix(f.Name, "check.") {
-			limit = f.Show(canary.Number(-f.Limit))
+		interval := fmt.Sprintf("[%s, %s]", f.Show(f.Interval[0]), f.Show(f.Interval[1]))
+		if !f.Interval[0].Known() {
+			interval = "unknown"
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t[%s, %s]\t%s\t%s\t%d\t%d\t%s\n", f.Name, f.Show(f.Estimate), f.Show(f.Bound),
-			f.Show(f.Interval[0]), f.Show(f.Interval[1]), limit, strings.ReplaceAll(f.Status, "_", " "), f.Clusters, f.Missing, needed(f))
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", f.Name, f.Show(f.Estimate), f.Show(f.Bound),
+			interval, f.ShowLimit(), strings.ReplaceAll(f.Status, "_", " "), f.Clusters, f.Missing, needed(f))
 	}
 	t.Flush()
 }
@@ -110,6 +114,8 @@ func needed(f *canary.Finding) string {
 	switch {
 	case f.Status == canary.Proven:
 		return "0"
+	case f.Status == canary.NoData || f.Status == canary.Violated:
+		return "-"
 	case !f.Remaining.Known():
 		return "not on course"
 	}
@@ -123,6 +129,10 @@ func sides(w io.Writer, c *Cell) {
 		name        string
 		live, trial canary.Times
 	}{{"response time", c.Live.LatencyMS, c.Trial.LatencyMS}, {"time to first token", c.Live.TTFTMS, c.Trial.TTFTMS}} {
+		if row.live.Count+row.trial.Count == 0 {
+			fmt.Fprintf(t, "  %s\t-\t-\tnot measured: no streams\n", row.name)
+			continue
+		}
 		for _, q := range []struct {
 			name        string
 			live, trial canary.Number

@@ -94,7 +94,8 @@ func exitCode(name string, err error, stderr io.Writer) int {
 	if errors.As(err, &coded) && coded.err == nil {
 		return coded.code
 	}
-	for line := range strings.SplitSeq(err.Error(), "\n") {
+	text := strings.TrimPrefix(err.Error(), errConfig.Error()+": ")
+	for line := range strings.SplitSeq(strings.TrimPrefix(text, errUsage.Error()+": "), "\n") {
 		fmt.Fprintf(stderr, "understudy %s: %s\n", name, line)
 	}
 	switch {

@@ -214,20 +214,19 @@ func (j *Journal) Trials(ctx context.Context, stage string, inHand int, handle f
 }
 
 func (j *Journal) handleTrial(ctx context.Context, m jetstream.Msg, handle func(context.Context, *Trial) error) {
-	var t Trial
-	d, err := j.delivery(ctx, m)
-	if err == nil {
-		err = d.Err
+	t, err := j.readTrial(ctx, m)
+	if err != nil && !errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
+		// It will never be readable; its pair counts as missing.
+		j.log.Error("trial cannot be read; it gets no verdict", "subject", m.Subject(), "err", err)
+		m.TermWithReason("unreadable")
+		return
 	}
 	if err == nil {
-		err = json.Unmarshal(d.Data, &t)
-	}
-	if err == nil {
-		err = handle(ctx, &t)
+		err = handle(ctx, t)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			j.log.Warn("trial could not be judged; it comes again", "trial_id", t.ID, "err", err)
+			j.log.Warn("trial could not be judged; it comes again", "subject", m.Subject(), "err", err)
 		}
 		m.NakWithDelay(time.Second)
 		return
@@ -235,6 +234,18 @@ func (j *Journal) handleTrial(ctx context.Context, m jetstream.Msg, handle func(
 	if err := m.DoubleAck(context.WithoutCancel(ctx)); err != nil {
 		j.log.Debug("ack trial", "err", err)
 	}
+}
+
+func (j *Journal) readTrial(ctx context.Context, m jetstream.Msg) (*Trial, error) {
+	d, err := j.delivery(ctx, m)
+	if err == nil {
+		err = d.Err
+	}
+	if err != nil {
+		return nil, err
+	}
+	var t Trial
+	return &t, json.Unmarshal(d.Data, &t)
 }
 
 // Records is how many records the message says it holds, at least 1.

@@ -79,7 +79,7 @@ func TestFaultsOfStreams(t *testing.T) {
 				s := start(t, cfg)
 				got := stream(t, s)
 				if (got.err != nil) != tt.err || got.text != tt.text || got.finish != tt.finish || got.tail != tt.tail || got.took < tt.least {
-					t.Errorf("got %+v, want %+v", got, tt)
+					t.Errorf("got %+v, want %+v: %v", got, tt, got.err)
 				}
 				model := map[sim.Kind]string{sim.OpenAI: gpt, sim.Bedrock: claude}[kind]
 				eventually(t, "all calls are settled", func() bool {

@@ -15,7 +15,7 @@ import (
 	"understudy/llm/sim"
 )
 
-// TestManySleepers: 400 concurrent calls of 200 ms take little longer than one.
+// TestManySleepers: 400 concurrent calls of 200 ms do not wait for each other.
 func TestManySleepers(t *testing.T) {
 	p := sim.Persona{LatencyMean: 200 * time.Millisecond, TTFTShare: 0.3, OutputTokens: 100}
 	s := start(t, sim.Config{Kind: sim.Bedrock, Personas: map[string]sim.Persona{"*": p}})
@@ -32,7 +32,7 @@ func TestManySleepers(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if took := time.Since(begin); took < 200*time.Millisecond || took > 5*time.Second {
+	if took := time.Since(begin); took < 200*time.Millisecond || took > n*200*time.Millisecond/4 {
 		t.Errorf("%d calls took %v", n, took)
 	}
 	if st := s.Stats()[claude]; st.OK != n {
