@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 	"io"
+	"net/http"
 	"sync"
 	"sync/atomic"
 )
@@ -47,6 +48,14 @@ func (b *clientBody) read(p []byte) (int, error) {
 func (b *clientBody) Close() error {
 	b.closed.Store(true)
 	return nil
+}
+
+// abortIfBroken ends the client's connection where the request did not come as
+// announced: what follows there is no request, and net/http would read it as one.
+func (b *clientBody) abortIfBroken() {
+	if b != nil && b.failed.Load() {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // readRest reads what the transport left, for the recording alone.

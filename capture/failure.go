@@ -24,6 +24,7 @@ func (p *passage) fail(w http.ResponseWriter, r *http.Request, body *clientBody,
 		if p.take != nil {
 			p.take.left = true
 		}
+		w.Header().Set("Connection", "close") // what follows on it is no request
 		refuse(w, http.StatusBadRequest, "incomplete_request", "the request body did not come as it was announced")
 	case timedOut(err):
 		p.own(w, r, body, failure{http.StatusGatewayTimeout, "upstream_timeout",
@@ -57,6 +58,7 @@ func (p *passage) own(w http.ResponseWriter, r *http.Request, body *clientBody, 
 	defer p.c.buffers.Put(buf)
 	body.readRest(buf[:])
 	_ = control.SetReadDeadline(time.Time{}) // a connection that is gone needs none
+	body.abortIfBroken()
 }
 
 // lateBody is how long a client may take to send the rest of a request that was

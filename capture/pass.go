@@ -56,6 +56,7 @@ func (p *passage) pass(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.answer(w, r, res)
+	body.abortIfBroken()
 }
 
 // answer relays the upstream's answer. Where it breaks off, the client's

@@ -218,3 +218,24 @@ func writeFile(t testing.TB, name, text string) string {
 	}
 	return path
 }
+
+const (
+	sigterm = syscall.SIGTERM
+	sighup  = syscall.SIGHUP
+)
+
+func readFile(t testing.TB, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func writeOver(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

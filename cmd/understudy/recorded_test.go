@@ -161,7 +161,7 @@ func (s *site) text(extra string) string {
 		fmt.Fprintf(&b, "[[submodule]]\nname = %q\nbaseline = \"gpt-4-turbo\"\ncandidates = [\"%s\"]\n[submodule.criteria]\n",
 			r.Submodule, strings.Join(inScope(r.Submodule), `", "`))
 		if strings.HasPrefix(r.Submodule, "tools/") {
-			b.WriteString("check = { tool_calls = 0.10 }\n")
+			b.WriteString("check = { tool_calls = 0.20 }\n")
 		} else {
 			b.WriteString("cost_ratio = 0.60\nerror_rate = 0.02\ncheck = { nonempty = 0.05, refusal = 0.05 }\n")
 		}
@@ -169,11 +169,11 @@ func (s *site) text(extra string) string {
 	return b.String() + extra
 }
 
-// send sends all requests, half of them streamed, eight at a time.
+// send sends all requests, half of them streamed, 32 at a time.
 func (s *site) send() {
 	s.t.Helper()
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, 8)
+	slots := make(chan struct{}, 32)
 	for i, r := range s.rec.requests {
 		slots <- struct{}{}
 		wg.Go(func() {

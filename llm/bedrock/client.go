@@ -116,7 +116,7 @@ func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
 func (c *Client) Do(ctx context.Context, call *llm.Call) (*llm.Response, error) {
 	a := llm.StartAttempt(ctx, c.endpoint.Timeout, c.endpoint.StallTimeout)
 	defer a.End()
-	x := &exchange{attempt: a}
+	x := &exchange{attempt: a, send: call.Body}
 	err := c.send(x, call)
 	if x.body != nil {
 		defer x.body.Close()

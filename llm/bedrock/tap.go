@@ -1,6 +1,7 @@
 package bedrock
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -14,6 +15,8 @@ import (
 // An exchange is what one call shares with the tap that it goes through.
 type exchange struct {
 	attempt *llm.Attempt
+	// send is the body that goes out, the one that was signed.
+	send []byte
 	// sent tells that the request left: what failed before was ours.
 	sent   bool
 	header http.Header
@@ -37,6 +40,7 @@ const maxErrorBody = 1 << 20
 // Do implements the SDK's HTTPClient.
 func (t tap) Do(req *http.Request) (*http.Response, error) {
 	x := req.Context().Value(exchangeKey{}).(*exchange) // only call sends through a tap
+	x.own(req)
 	x.attempt.Restart()
 	x.sent = true
 	resp, err := t.http.Do(req)
@@ -57,6 +61,15 @@ func (t tap) Do(req *http.Request) (*http.Response, error) {
 	}
 	seen.Body, seen.ContentLength = io.NopCloser(strings.NewReader(empty)), int64(len(empty))
 	return &seen, nil
+}
+
+// own gives the request a reader of its own over the body. The SDK closes its
+// reader as soon as an answer begins, which a quick service may do while net/http
+// still looks whether the body is over; the connection would break.
+func (x *exchange) own(req *http.Request) {
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.send)), nil }
+	req.Body, _ = req.GetBody() // it gives no error
+	req.ContentLength = int64(len(x.send))
 }
 
 type limited struct {

@@ -137,14 +137,14 @@ func TestAllRecordedAnswers(t *testing.T) {
 			lift[l.Model] = []string{"tools"}
 		}
 		s := start(t, sim.Config{Kind: sim.Bedrock, AnswersFile: fast(t, path), AnswersOnly: true, Capabilities: lift})
-		c := bedrockClient(t, s)
+		c, raw := bedrockClient(t, s), transport(t)
 		each(lines, func(l line) {
 			text, calls := l.want()
 			got, err := collect(t, c, &bedrockruntime.ConverseStreamInput{ModelId: aws.String(l.Model), Messages: userSays(l.Match.LastUser)})
 			if err != nil || got.Text != text || !cmp.Equal(got.Tools, calls) {
 				t.Errorf("stream of %s to %.60q: %v %v", l.Model, l.Match.LastUser, err, cmp.Diff(calls, got.Tools))
 			}
-			a := send(t, transport(t), s, "POST", "/model/"+url.PathEscape(l.Model)+"/converse", converseBody(l.Match.LastUser, ""))
+			a := send(t, raw, s, "POST", "/model/"+url.PathEscape(l.Model)+"/converse", converseBody(l.Match.LastUser, ""))
 			for _, call := range l.Calls {
 				if !contains(a.body, `{"toolUse":{"input":`+call.Arguments+`,"name":`+quoted(call.Name)) {
 					t.Errorf("%s to %.60q: %s lacks %s", l.Model, l.Match.LastUser, a.body, call.Arguments)
@@ -160,6 +160,7 @@ func TestAllRecordedAnswers(t *testing.T) {
 		path := filepath.Join(dir, "answers.openai.jsonl")
 		lines := readLines(t, path)
 		s := start(t, sim.Config{Kind: sim.OpenAI, AnswersFile: fast(t, path), AnswersOnly: true})
+		raw := transport(t)
 		each(lines, func(l line) {
 			text, calls := l.want()
 			for _, stream := range []bool{false, true} {
@@ -167,7 +168,7 @@ func TestAllRecordedAnswers(t *testing.T) {
 				if stream {
 					more = `"stream":true`
 				}
-				gotText, gotCalls := readChatAnswer(t, send(t, transport(t), s, "POST", chatPath, strings.Replace(chatBody(l.Match.LastUser, more), gpt, l.Model, 1)).body, stream)
+				gotText, gotCalls := readChatAnswer(t, send(t, raw, s, "POST", chatPath, strings.Replace(chatBody(l.Match.LastUser, more), gpt, l.Model, 1)).body, stream)
 				if gotText != text || !cmp.Equal(gotCalls, calls) {
 					t.Errorf("stream %t of %.60q: %s", stream, l.Match.LastUser, cmp.Diff(text, gotText)+cmp.Diff(calls, gotCalls))
 				}
