@@ -75,7 +75,7 @@ func TestNewNumbersAreNoNewDecision(t *testing.T) {
 func TestRejectionSharesAlphaOverGates(t *testing.T) {
 	status := func(gates int) (string, float64) {
 		cell := newCell("s", "c", &Criteria{Gates: []Gate{{"error_rate", 0.01}, {"check.json", 0.9}, {"check.schema", 0.9}, {"check.refusal", 0.9}}[:gates]})
-		for i := range 4 {
+		for i := range 7 {
 			o := Observation{At: day, ExchangeID: fmt.Sprint(i), Trial: journal.Side{Error: true}}
 			if err := cell.fold(newCluster([]Observation{o}, time.Hour)); err != nil {
 				t.Fatal(err)
@@ -124,5 +124,32 @@ func TestFamilyCountsConfiguredCandidates(t *testing.T) {
 		if c := looks[0].Cells[0]; c.Verdict != want {
 			t.Errorf("one of %d: got %s %v, want %s", n, c.Verdict, c.Reasons, want)
 		}
+	}
+}
+
+// A look comes before the next conversation enters, so all candidates of the last
+// one are in it.
+func TestLooksHoldAllCandidatesOfAConversation(t *testing.T) {
+	s := Submodules{{Name: "a/b", Baseline: "live", Candidates: []string{"cand", "other"}, Criteria: Criteria{Gates: []Gate{{"error_rate", 0.05}}}}}
+	looks, err := Analyze(DefaultConfig(), s, append(steady(10, nil), steady(10, func(_ int, o *Observation) { o.Candidate = "other" })...), 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := looks[0].Cells; len(looks) != 2 || c[0].Clusters != 5 || c[1].Clusters != 5 {
+		t.Errorf("%d looks, the first with %d and %d conversations; want 2 looks, 5 and 5", len(looks), c[0].Clusters, c[1].Clusters)
+	}
+}
+
+// A cell's memory does not grow with its days.
+func TestDaysAreForgotten(t *testing.T) {
+	m, _ := measureOf(Gate{"error_rate", 0.05})
+	e := newMeanGate(Gate{"error_rate", 0.05}, m)
+	for _, o := range steady(3000, nil) { // a month
+		if err := e.fold(newCluster([]Observation{o}, time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(e.byDay) != days {
+		t.Errorf("%d days are kept, want %d", len(e.byDay), days)
 	}
 }

@@ -21,12 +21,15 @@ import (
 // that it is the proxy that is measured). It reports medians of same-round
 // ratios: everything runs on the same cores, so absolute numbers mean little.
 func BenchmarkProxy(b *testing.B) {
-	for name, size := range map[string]int{"1kB": 1 << 10, "32kB": 32 << 10} {
-		b.Run(name, func(b *testing.B) { benchmarkProxy(b, []byte(long(size))) })
+	for _, bc := range []struct {
+		name          string
+		size, clients int
+	}{{"1kB/16clients", 1 << 10, 16}, {"32kB/16clients", 32 << 10, 16}, {"1kB/1client", 1 << 10, 1}} {
+		b.Run(bc.name, func(b *testing.B) { benchmarkProxy(b, []byte(long(bc.size)), bc.clients) })
 	}
 }
 
-func benchmarkProxy(b *testing.B, body []byte) {
+func benchmarkProxy(b *testing.B, body []byte, clients int) {
 	up := provider(b, answering)
 	to, err := url.Parse(up)
 	if err != nil {
@@ -44,7 +47,7 @@ func benchmarkProxy(b *testing.B, body []byte) {
 	rate, p50 := make([][]float64, len(targets)), make([][]float64, len(targets))
 	for b.Loop() {
 		for i, url := range targets {
-			r, m := load(b, url+chatPath, body)
+			r, m := load(b, url+chatPath, body, clients)
 			rate[i], p50[i] = append(rate[i], r), append(p50[i], m)
 		}
 	}
@@ -64,9 +67,9 @@ func benchmarkProxy(b *testing.B, body []byte) {
 	}
 }
 
-// load sends requests with 16 clients and gives their rate and median latency.
-func load(b *testing.B, url string, body []byte) (perSecond, p50 float64) {
-	const clients, each = 16, 120
+// load sends some 2,000 requests and gives their rate and median latency.
+func load(b *testing.B, url string, body []byte, clients int) (perSecond, p50 float64) {
+	each := 2000 / clients
 	tr := &http.Transport{MaxIdleConnsPerHost: clients, DisableCompression: true}
 	defer tr.CloseIdleConnections()
 	c := &http.Client{Transport: tr}
@@ -97,7 +100,7 @@ func load(b *testing.B, url string, body []byte) (perSecond, p50 float64) {
 		})
 	}
 	wg.Wait()
-	return clients * each / time.Since(began).Seconds(), median(all)
+	return float64(clients*each) / time.Since(began).Seconds(), median(all)
 }
 
 func ratios(a, b []float64) []float64 {

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -145,6 +146,7 @@ func (c *Capture) Run(ctx context.Context) error {
 func (c *Capture) work() {
 	for t := c.queue.next(); t != nil; t = c.queue.next() {
 		c.digest(t)
+		runtime.Gosched() // live requests that wait for the processor go first
 	}
 }
 

@@ -96,7 +96,7 @@ func (d *document) field(name string) (json.RawMessage, bool) {
 		return v, true
 	}
 	if d.top == nil {
-		if !bytes.Contains(d.body, []byte(strconv.Quote(name))) {
+		if !hasKey(d.body, name) {
 			return nil, false
 		}
 		if json.Unmarshal(d.body, &d.top) != nil || d.top == nil {
@@ -105,6 +105,22 @@ func (d *document) field(name string) (json.RawMessage, bool) {
 	}
 	v, ok := d.top[name]
 	return v, ok
+}
+
+// hasKey tells whether name stands in body as the key of any object. A key
+// written with escapes is not found, which Request.Extra makes up for.
+func hasKey(body []byte, name string) bool {
+	quoted := []byte(strconv.Quote(name))
+	for {
+		i := bytes.Index(body, quoted)
+		if i < 0 {
+			return false
+		}
+		body = body[i+len(quoted):]
+		if rest := bytes.TrimLeft(body, " \t\r\n"); len(rest) > 0 && rest[0] == ':' {
+			return true
+		}
+	}
 }
 
 func step(v json.RawMessage, token string) (json.RawMessage, bool) {

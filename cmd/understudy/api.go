@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
-
 	"understudy/canary"
 	"understudy/canary/report"
 	"understudy/internal/journal"
@@ -53,19 +51,6 @@ func (p *process) readyz(w http.ResponseWriter, _ *http.Request) {
 	default:
 		fmt.Fprintln(w, "ready")
 	}
-}
-
-func (p *process) metrics(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-	fmt.Fprintf(w, "understudy_build_info{version=%q} 1\n", version())
-	fmt.Fprintf(w, "understudy_start_time_seconds %d\n", p.start.Unix())
-	up := 0
-	if p.j.Up() {
-		up = 1
-	}
-	fmt.Fprintf(w, "understudy_nats_up %d\n", up)
-	p.set.WritePrometheus(w)
-	metrics.WriteProcessMetrics(w)
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

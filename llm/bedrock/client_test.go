@@ -236,3 +236,25 @@ func TestLoadCredentials(t *testing.T) {
 		t.Errorf("got %+v, %v", who, err)
 	}
 }
+
+// TestUnwantedCallIsReported: where "none" cannot be enforced, an answer that
+// calls a tool says so.
+func TestUnwantedCallIsReported(t *testing.T) {
+	_, url := service(t, whole)
+	client, err := NewClient(endpoint(url, llama), signed(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call, err := client.Prepare(&llm.Request{Tools: []llm.Tool{fTool}, ToolChoice: llm.ToolChoice{Mode: "none"},
+		Messages: []llm.Message{hi, calling(llm.ToolCall{ID: "c1", Name: "f"}), answering("c1", "x")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(t.Context(), call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"semantic approximated /tool_choice tool_choice_none_violated"}; !cmp.Equal(brief(resp.Gaps), want) {
+		t.Errorf("gaps %v", brief(resp.Gaps))
+	}
+}

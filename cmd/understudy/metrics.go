@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+// A metric is one line of docs/metrics.md.
+type metric struct{ name, kind, labels, meaning string }
+
+// metricTable is every metric of this build, in the order of an SRE's questions.
+// A test compares it with what a running daemon shows.
+var metricTable = []metric{
+	{"understudy_build_info", "gauge", "version", "1; the version that runs"},
+	{"understudy_start_time_seconds", "gauge", "", "when the process started, Unix time"},
+	{"understudy_nats_up", "gauge", "", "1 while the streams can be reached"},
+
+	{"understudy_capture_requests_total", "counter", "outcome", "requests by what became of them: the first sum of `status`"},
+	{"understudy_capture_dropped_total", "counter", "reason", "exchanges not recorded, by reason; the live answer did not notice"},
+	{"understudy_capture_passed_total", "counter", "path", "requests passed without being recorded, by group of paths"},
+	{"understudy_capture_inflight", "gauge", "", "live requests under way"},
+	{"understudy_capture_overhead_seconds", "histogram", "", "time from a request's arrival to its being sent upstream"},
+	{"understudy_capture_memory_bytes", "gauge", "", "what exchanges in hand hold"},
+	{"understudy_capture_memory_limit_bytes", "gauge", "", "the budget for it ([capture] memory)"},
+	{"understudy_capture_pending", "gauge", "", "exchanges in hand, not yet in the journal"},
+	{"understudy_capture_queue_age_seconds", "gauge", "", "how long the oldest of them has waited"},
+
+	{"understudy_live_response_seconds", "histogram", "submodule", "time to the last byte of the live answer"},
+	{"understudy_live_time_to_first_token_seconds", "histogram", "submodule", "time to the first content of a live stream"},
+	{"understudy_live_errors_total", "counter", "submodule, class", "failed live calls by class"},
+
+	{"understudy_replay_trials_total", "counter", "candidate, outcome, class", "stored dispositions; outcome is trial, not_comparable, over_budget or dead_letter"},
+	{"understudy_replay_attempts_total", "counter", "candidate, class", "calls made, by how they ended"},
+	{"understudy_replay_pauses_total", "counter", "candidate, class", "pauses of an endpoint after a fault that is no trial"},
+	{"understudy_replay_paused", "gauge", "candidate", "1 while the endpoint is paused"},
+	{"understudy_replay_in_flight", "gauge", "candidate", "calls under way"},
+	{"understudy_replay_spent_today_usd", "gauge", "", "what this process spent on candidates since 00:00 UTC"},
+
+	{"understudy_judge_verdicts_total", "counter", "", "verdicts stored"},
+	{"understudy_judge_duplicates_total", "counter", "", "verdicts that were stored already"},
+	{"understudy_judge_without_exchange_total", "counter", "", "trials whose exchange could not be read; their verdict has no checks"},
+	{"understudy_judge_check_failures_total", "counter", "check, side", "checks that did not hold"},
+	{"understudy_judge_unchecked_total", "counter", "check, side, reason", "checks that applied and could not be made"},
+	{"understudy_judge_seconds", "histogram", "", "time to read, check and store one verdict"},
+
+	{"understudy_canary_verdict", "gauge", "submodule, candidate, verdict", "1 for the verdict that stands, else 0"},
+	{"understudy_canary_clusters", "gauge", "submodule, candidate", "conversations analysed"},
+	{"understudy_canary_pairs", "gauge", "submodule, candidate", "pairs analysed"},
+}
+
+// writeMetricsDoc writes docs/metrics.md.
+func writeMetricsDoc(w io.Writer) {
+	fmt.Fprint(w, "# Metrics\n\n`GET /metrics` on the admin listener, in Prometheus' text format; histograms have `le` buckets. Label values come from the\n"+
+		"configuration and from fixed words; ids never stand in labels. Go's process metrics (`go_*`, `process_*`) come besides.\n"+
+		"This page is generated: `make metrics-doc`.\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n")
+	for _, m := range metricTable {
+		fmt.Fprintf(w, "| `%s` | %s | %s | %s |\n", m.name, m.kind, m.labels, m.meaning)
+	}
+}
+
+func (p *process) metrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+	fmt.Fprintf(w, "understudy_build_info{version=%q} 1\n", version())
+	fmt.Fprintf(w, "understudy_start_time_seconds %d\n", p.start.Unix())
+	fmt.Fprintf(w, "understudy_nats_up %d\n", oneIf(p.j.Up()))
+	if r := p.currentWorkers().replay; r != nil {
+		lanes := r.Status()
+		for _, name := range slices.Sorted(maps.Keys(lanes)) {
+			fmt.Fprintf(w, "understudy_replay_in_flight{candidate=%q} %d\n", name, lanes[name].InFlight)
+			fmt.Fprintf(w, "understudy_replay_paused{candidate=%q} %d\n", name, oneIf(lanes[name].PausedFor != ""))
+		}
+		fmt.Fprintf(w, "understudy_replay_spent_today_usd %g\n", r.SpentToday())
+	}
+	p.set.WritePrometheus(w)
+	metrics.WriteProcessMetrics(w)
+}
+
+func oneIf(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
