@@ -54,13 +54,13 @@ var undecided = map[string]string{
 var checkNames = []string{"nonempty", "complete", "json", "schema", "tool_calls", "refusal"}
 
 // UnmarshalTOML reads the table [submodule.criteria]. An unknown gate, or a limit
-// that is no number, is an error.
+// that is no number, is an error. Gates that the table does not name stay as they
+// are, so that one of them can be overridden.
 func (c *Criteria) UnmarshalTOML(data any) error {
 	table, ok := data.(map[string]any)
 	if !ok {
 		return errors.New("criteria is not a table of gates and limits")
 	}
-	c.Gates = nil
 	for name, v := range table {
 		if err := c.read(name, v); err != nil {
 			return err
@@ -79,7 +79,7 @@ func (c *Criteria) read(name string, v any) error {
 		if err != nil {
 			return err
 		}
-		c.Gates = append(c.Gates, Gate{name, limit})
+		c.set(Gate{name, limit})
 		return nil
 	}
 	table, ok := v.(map[string]any)
@@ -91,9 +91,18 @@ func (c *Criteria) read(name string, v any) error {
 		if err != nil {
 			return err
 		}
-		c.Gates = append(c.Gates, Gate{name + "." + sub, limit})
+		c.set(Gate{name + "." + sub, limit})
 	}
 	return nil
+}
+
+// set adds a gate, or replaces the limit of the one that is there.
+func (c *Criteria) set(g Gate) {
+	if i := slices.IndexFunc(c.Gates, func(o Gate) bool { return o.Name == g.Name }); i >= 0 {
+		c.Gates[i] = g
+		return
+	}
+	c.Gates = append(c.Gates, g)
 }
 
 func number(name string, v any) (float64, error) {

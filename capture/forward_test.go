@@ -273,3 +273,36 @@ func TestEverythingElseIsPassedAndCountedByPath(t *testing.T) {
 		t.Errorf("accounts %+v", a)
 	}
 }
+
+func TestNothingIsAddedToTheAnswer(t *testing.T) {
+	url, _ := wire(t)
+	r := start(t, url, rigConfig{})
+	got := raw(t, r.url, "GET /v1/models HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+	if want := "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"; got != want {
+		t.Errorf("client got %q, the upstream sent %q", got, want)
+	}
+}
+
+func TestStreamsHeadComesBeforeItsFirstByte(t *testing.T) {
+	headed := make(chan struct{})
+	r := start(t, provider(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.(http.Flusher).Flush()
+		select {
+		case <-headed:
+		case <-r.Context().Done():
+		}
+		_, _ = io.WriteString(w, strings.Join(events(), ""))
+	}), rigConfig{})
+	c := client(t)
+	c.Timeout = 5 * time.Second
+	res, err := c.Post(r.url+chatPath, "application/json", strings.NewReader(question))
+	if err != nil {
+		t.Fatalf("the head waits for the body: %v", err)
+	}
+	close(headed)
+	if got, _ := io.ReadAll(res.Body); string(got) != strings.Join(events(), "") {
+		t.Errorf("client got %q", got)
+	}
+	res.Body.Close()
+}

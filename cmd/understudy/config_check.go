@@ -70,17 +70,12 @@ func (c *Config) roles(s canary.Submodule) []error {
 			errs = append(errs, err)
 		}
 	}
-	if ep, ok := c.endpoint(s.Baseline); ok && needsPrice(s) {
+	if ep, ok := c.endpoint(s.Baseline); ok && s.NeedsPrice() {
 		if _, priced := ep.EffectivePrice(); !priced {
 			bad("a gate on cost needs the price of the baseline %q: set price = { input = …, output = … } (USD per million tokens)", ep.Name)
 		}
 	}
 	return errs
-}
-
-// needsPrice tells whether a gate compares costs.
-func needsPrice(s canary.Submodule) bool {
-	return slices.ContainsFunc(s.Criteria.Gates, func(g canary.Gate) bool { return g.Name == "cost_ratio" })
 }
 
 // callable tells what keeps an endpoint from being asked as a candidate.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"time"
@@ -33,7 +32,7 @@ var demoVerb = &verb{
 		}
 		ctx, stop := onSignals(ctx, slog.New(slog.DiscardHandler))
 		defer stop()
-		d := &demo{e: e, seed: *seed, serve: *serve, start: start}
+		d := &demo{e: e, seed: *seed, serve: *serve, start: start, interviews: demoInterviews, span: demoSpan}
 		return d.run(ctx)
 	},
 }
@@ -42,7 +41,7 @@ var demoVerb = &verb{
 // not advice.
 const (
 	demoInterviews = 350
-	demoSpan       = 11 * time.Second // over which the interviews begin
+	demoSpan       = 15 * time.Second // over which the interviews begin
 	demoEnd        = 28 * time.Second // after which it reports what there is
 	demoBusy       = 15 * time.Millisecond
 )
@@ -55,6 +54,9 @@ type demo struct {
 	start   time.Time
 	openai  *sim.Server
 	bedrock *sim.Server
+
+	interviews int
+	span       time.Duration
 }
 
 func (d *demo) run(ctx context.Context) (err error) {
@@ -152,7 +154,7 @@ func (d *demo) config(dir string) *Config {
 
 // play sends the traffic, waits for the verdicts and prints the report.
 func (d *demo) play(ctx context.Context, p *process) error {
-	traffic := &demoTraffic{url: "http://" + p.data.Addr().String(), interviews: demoInterviews, seed: d.seed, span: demoSpan}
+	traffic := &demoTraffic{url: "http://" + p.data.Addr().String(), interviews: d.interviews, seed: d.seed, span: d.span}
 	sending, stop := context.WithDeadline(ctx, d.start.Add(demoEnd))
 	defer stop()
 	sent := make(chan struct{})
@@ -200,6 +202,7 @@ func (d *demo) progress(ctx context.Context, p *process, traffic *demoTraffic, s
 func (d *demo) finish(ctx context.Context, p *process) error {
 	rep := p.makeReport(p.currentWorkers().canary, time.Now())
 	delay := max(d.openai.SchedulingDelay().P99, d.bedrock.SchedulingDelay().P99)
+	rep.Notes = d.notes(delay)
 	if d.e.output == "json" {
 		enc := json.NewEncoder(d.e.stdout)
 		enc.SetEscapeHTML(false)
@@ -210,7 +213,6 @@ func (d *demo) finish(ctx context.Context, p *process) error {
 	} else {
 		rep.WriteText(d.e.stdout)
 	}
-	d.footer(d.words(), delay)
 	if d.serve {
 		fmt.Fprintf(d.e.stderr, "serving http://%s/api/v1/report and /metrics until a signal\n", p.admin.Addr())
 		<-ctx.Done()
@@ -222,18 +224,13 @@ func (d *demo) finish(ctx context.Context, p *process) error {
 	return nil
 }
 
-// words is where the text goes: beside the report, never into JSON.
-func (d *demo) words() io.Writer {
-	if d.e.output == "json" {
-		return d.e.stderr
+// notes say what the figures are worth.
+func (d *demo) notes(delay time.Duration) []string {
+	return []string{
+		fmt.Sprintf("A demonstration with simulated providers, seed %d: %d interviews, three sub-modules, two turns each, in %.0f s.",
+			d.seed, d.interviews, time.Since(d.start).Seconds()),
+		"Settings: latency means of 850 ms (baseline), 440 ms (Llama) and 2 s (Claude); conversation_window 5s; min_span 0s; sync \"interval\".",
+		"Demo limits, not advice: margins of 2 points and 350 conversations fit into half a minute, not into your criteria.",
+		fmt.Sprintf("The simulated providers' own sleeps ended %s late (p99); above %s their latencies mean little.", delay.Round(100*time.Microsecond), demoBusy),
 	}
-	return d.e.stdout
-}
-
-func (d *demo) footer(w io.Writer, delay time.Duration) {
-	fmt.Fprintf(w, "\nThis was a demonstration with simulated providers (seed %d): %d interviews, 3 sub-modules, 2 turns each, in %.0f s.\n",
-		d.seed, demoInterviews, time.Since(d.start).Seconds())
-	fmt.Fprintln(w, "Settings: latency means 850 ms (baseline), 440 ms (Llama), 2 s (Claude); conversation_window 5s; min_span 0; sync = \"interval\".")
-	fmt.Fprintln(w, "These are demo limits, not advice: margins of 2 points and 350 conversations fit into half a minute, not into your criteria.")
-	fmt.Fprintf(w, "The providers' own clocks were %s late at p99.\n", delay.Round(100*time.Microsecond))
 }
