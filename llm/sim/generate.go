@@ -161,13 +161,14 @@ func breakValue(v, schema any) any {
 			}
 		}
 	}
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		if _, ok := m[k].(string); ok {
-			m[k] = []any{m[k], json.Number("0")}
-		} else {
-			m[k] = "not this"
-		}
-		return m
+	keys := slices.Sorted(maps.Keys(m))
+	if len(keys) == 0 {
+		return []any{m}
 	}
-	return []any{m}
+	if text, ok := m[keys[0]].(string); ok {
+		m[keys[0]] = []any{text, json.Number("0")}
+	} else {
+		m[keys[0]] = "not this"
+	}
+	return m
 }
