@@ -40,7 +40,7 @@ func NewStage(c Config, s []Submodule, j *journal.Journal, decides bool, log *sl
 func (s *Stage) Analyzer() *Analyzer { return s.analyzer }
 
 // Run reads and decides until ctx ends, which is no error. When reading fails it
-// begins again from the start.
+// goes on where it was.
 func (s *Stage) Run(ctx context.Context) error {
 	s.journal.Keep(ctx, "canary", s.follow)
 	return nil
@@ -75,11 +75,10 @@ func (s *Stage) reached(ends [len(readStreams)]uint64) bool {
 	return true
 }
 
-// follow is one life of the readers, from a clean state.
+// follow is one life of the readers. They go on where the last life ended.
 func (s *Stage) follow(ctx context.Context) error {
-	s.analyzer.Reset()
 	s.mu.Lock()
-	s.seen = [len(readStreams)]uint64{}
+	seen := s.seen
 	s.mu.Unlock()
 	if err := s.restore(ctx); err != nil {
 		return err
@@ -89,7 +88,7 @@ func (s *Stage) follow(ctx context.Context) error {
 	fail := make(chan error, len(handlers)+1)
 	for i, handle := range handlers {
 		go func() {
-			fail <- s.journal.Follow(ctx, readStreams[i], false, func(m *journal.Message) error {
+			fail <- s.journal.Follow(ctx, readStreams[i], seen[i], false, func(m *journal.Message) error {
 				if err := handle(m); err != nil {
 					return err
 				}

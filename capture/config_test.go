@@ -133,6 +133,7 @@ func TestReloadSwapsOrKeeps(t *testing.T) {
 		t.Fatalf("reload of a bad configuration: %v", err)
 	}
 	ask(t, r.url+chatPath, question)
+	r.settled(1)
 	cfg.Redact.Mode, cfg.Memory, cfg.AnswerTimeout = "off", 32<<20, 1e9
 	if err := r.Reload(cfg, other, nil); err != nil {
 		t.Fatal(err)

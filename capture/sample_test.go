@@ -1,13 +1,27 @@
 package capture
 
 import (
+	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
+// withKey is a state directory with a fixed hash key: the draws are the same in
+// each run.
+func withKey(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, keyFile), bytes.Repeat([]byte{7}, keySize), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 func TestSampleTakesWholeConversations(t *testing.T) {
 	const conversations, turns = 200, 3
-	r := start(t, provider(t, answering), rigConfig{cfg: func(c *Config) { c.Sample = 0.3 }})
+	r := start(t, provider(t, answering), rigConfig{dir: withKey(t), cfg: func(c *Config) { c.Sample = 0.3 }})
 	for turn := range turns {
 		for i := range conversations {
 			header := []string{"X-Understudy-Conversation", fmt.Sprint("c", i), "Authorization", "Bearer one-and-the-same"}
@@ -47,7 +61,7 @@ func TestSampleTakesWholeConversations(t *testing.T) {
 }
 
 func TestSampleWithoutKeysGoesByCallerAndFirstMessage(t *testing.T) {
-	r := start(t, provider(t, answering), rigConfig{cfg: func(c *Config) { c.Sample = 0.5 }})
+	r := start(t, provider(t, answering), rigConfig{dir: withKey(t), cfg: func(c *Config) { c.Sample = 0.5 }})
 	const n = 120
 	for i := range n {
 		// The second turn repeats the first message and goes on.

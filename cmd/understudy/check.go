@@ -30,6 +30,9 @@ var checkVerb = &verb{
 // notes are what an operator should know of a valid configuration.
 func (c *Config) notes() []string {
 	var notes []string
+	for _, name := range c.unused {
+		notes = append(notes, "environment variable "+name+" fits no key and is not used (the form is UNDERSTUDY_SECTION_KEY; lists have none)")
+	}
 	if len(c.Upstreams) == 0 {
 		notes = append(notes, "no [[upstream]]: the stage capture has nowhere to send requests")
 	}

@@ -30,6 +30,8 @@ type Config struct {
 	Canary     canary.Config      `toml:"canary"`
 	Admin      daemon.Config      `toml:"admin"`
 	Log        daemon.LogConfig   `toml:"log"`
+
+	unused []string // environment variables that fit no key
 }
 
 // document is Config as it is decoded: endpoints one by one, so that each

@@ -80,8 +80,8 @@ func unknownPath(path []string) error {
 const environmentPrefix = "UNDERSTUDY_"
 
 // applyEnvironment lays UNDERSTUDY_SECTION_KEY over the configuration. Lists
-// have no variable. A variable that fits no key is an error: it was meant to
-// do something.
+// have no variable. A variable that fits no key is no error, since service
+// managers make such names of their own (UNDERSTUDY_SERVICE_HOST), but noted.
 func (c *Config) applyEnvironment(environ []string) error {
 	paths := map[string][]string{}
 	scalarPaths(reflect.TypeFor[Config](), nil, func(path []string) {
@@ -94,7 +94,8 @@ func (c *Config) applyEnvironment(environ []string) error {
 		}
 		path, ok := paths[name]
 		if !ok {
-			return fmt.Errorf("%w: environment variable %s fits no key (UNDERSTUDY_SECTION_KEY, no lists)", errConfig, name)
+			c.unused = append(c.unused, name)
+			continue
 		}
 		if err := assign(c, path, value, path); err != nil {
 			return fmt.Errorf("%w: environment variable %s: %w", errConfig, name, err)

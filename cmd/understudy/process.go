@@ -42,7 +42,8 @@ type process struct {
 	cfg     *Config
 	workers *workers
 
-	ready atomic.Bool
+	reloading sync.Mutex // held by a reload, and for good by the process's end
+	ready     atomic.Bool
 }
 
 // newProcess takes the state directory and the ports; nothing runs yet. On
@@ -173,7 +174,7 @@ func (p *process) run(ctx context.Context, reload func() (*Config, error)) error
 	p.ready.Store(false)
 	notify(p.log, "STOPPING=1")
 	workersDone := make(chan struct{})
-	go func() { defer close(workersDone); p.currentWorkers().stop() }()
+	go func() { defer close(workersDone); p.lastWorkers().stop() }()
 	if server != nil {
 		p.drain(server)
 		failed = live.Stop()
@@ -234,6 +235,12 @@ func (p *process) currentWorkers() *workers {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.workers
+}
+
+// lastWorkers are the ones that no reload replaces any more.
+func (p *process) lastWorkers() *workers {
+	p.reloading.Lock()
+	return p.currentWorkers()
 }
 
 // settled waits until the accounts and the report have read the whole store.

@@ -31,6 +31,9 @@ var runVerb = &verb{
 		}
 		var level slog.LevelVar
 		log := cfg.Log.NewLog(&level)
+		for _, note := range cfg.notes() {
+			log.Warn(note)
+		}
 		ctx, stop := onSignals(ctx, log)
 		defer stop()
 		p, err := newProcess(cfg, stages, log)

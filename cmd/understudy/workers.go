@@ -155,6 +155,10 @@ func (w *workers) caughtUp(ctx context.Context) (bool, error) {
 // reload validates everything, then swaps once, or keeps the old configuration
 // and says why.
 func (p *process) reload(ctx context.Context, read func() (*Config, error)) error {
+	if !p.reloading.TryLock() {
+		return errors.New("the process is ending")
+	}
+	defer p.reloading.Unlock()
 	cfg, err := read()
 	if err != nil {
 		return err

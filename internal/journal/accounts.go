@@ -46,16 +46,10 @@ type tally struct {
 
 // NewAccounts makes empty accounts; candidates names the candidates of a sub-module.
 func NewAccounts(j *Journal, candidates func(submodule string) []string) *Accounts {
-	a := &Accounts{j: j, candidates: candidates}
-	a.reset()
-	return a
-}
-
-func (a *Accounts) reset() {
-	a.open = map[uint64]*tally{}
-	a.captured, a.ingested = map[string]int{}, map[string]int{}
-	a.done = map[string]map[string]*Buckets{}
-	a.seen, a.current = [2]uint64{}, [2]bool{}
+	return &Accounts{
+		j: j, candidates: candidates, open: map[uint64]*tally{},
+		captured: map[string]int{}, ingested: map[string]int{}, done: map[string]map[string]*Buckets{},
+	}
 }
 
 // SetCandidates replaces the scope, after a reload of the configuration.
@@ -65,17 +59,18 @@ func (a *Accounts) SetCandidates(candidates func(submodule string) []string) {
 	a.candidates = candidates
 }
 
-// Run keeps the accounts until ctx ends.
+// Run keeps the accounts until ctx ends. After an interruption it goes on where
+// it was, so that the accounts never show less than they knew.
 func (a *Accounts) Run(ctx context.Context) error {
 	a.j.Keep(ctx, "accounts", func(ctx context.Context) error {
 		a.mu.Lock()
-		a.reset()
+		seen := a.seen
 		a.mu.Unlock()
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		fail := make(chan error, 3)
-		go func() { fail <- a.j.Follow(ctx, StreamExchanges, true, a.exchange) }()
-		go func() { fail <- a.j.Follow(ctx, StreamTrials, true, a.trial) }()
+		go func() { fail <- a.j.Follow(ctx, StreamExchanges, seen[0], true, a.exchange) }()
+		go func() { fail <- a.j.Follow(ctx, StreamTrials, seen[1], true, a.trial) }()
 		go func() { fail <- a.expire(ctx) }()
 		err := <-fail
 		cancel()

@@ -23,16 +23,20 @@ type Message struct {
 	Behind uint64
 }
 
-// Follow reads a stream from its start and goes on with what is added, until
-// ctx ends or handle returns an error. It keeps no state on the broker. With
-// headersOnly the bodies stay there.
-func (j *Journal) Follow(ctx context.Context, stream string, headersOnly bool, handle func(*Message) error) error {
+// Follow reads a stream from the message behind sequence after (0: from its
+// start) and goes on with what is added, until ctx ends or handle returns an
+// error. It keeps no state on the broker. With headersOnly the bodies stay there.
+func (j *Journal) Follow(ctx context.Context, stream string, after uint64, headersOnly bool, handle func(*Message) error) error {
 	select {
 	case <-j.ready:
 	case <-ctx.Done():
 		return nil
 	}
-	cons, err := j.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{HeadersOnly: headersOnly})
+	cfg := jetstream.OrderedConsumerConfig{HeadersOnly: headersOnly}
+	if after > 0 {
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, after+1
+	}
+	cons, err := j.js.OrderedConsumer(ctx, stream, cfg)
 	if err != nil {
 		return classify("follow "+stream, err)
 	}
@@ -119,14 +123,14 @@ func (j *Journal) message(ctx context.Context, m jetstream.Msg, headersOnly bool
 }
 
 // Keep runs follow again and again until ctx ends, with a pause after each
-// failure. follow must begin at a clean state every time.
+// failure. follow should go on where it ended.
 func (j *Journal) Keep(ctx context.Context, what string, follow func(context.Context) error) {
 	for ctx.Err() == nil {
 		err := follow(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		j.log.Warn("reading again from the start", "what", what, "err", err)
+		j.log.Warn("reading was interrupted; going on", "what", what, "err", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Second):
