@@ -1,12 +1,14 @@
 package capture
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 )
@@ -24,23 +26,57 @@ type ledgerState struct {
 	Accounts Accounts `json:"accounts"`
 }
 
-// openLedger reads the ledger of dir, or begins one.
-func openLedger(dir string) (*ledger, error) {
-	l := &ledger{watch: func(string, string, int) {}}
-	data, err := os.ReadFile(filepath.Join(dir, accountsFile))
+// errDamaged marks a file that a power cut left half written.
+var errDamaged = errors.New("the file is damaged")
+
+// openLedger reads the ledger of dir, or begins one. A damaged file is moved
+// aside and new accounts begin: old counters are no reason to refuse traffic.
+func openLedger(dir string, log *slog.Logger) (*ledger, error) {
+	path := filepath.Join(dir, accountsFile)
+	l, err := readLedger(path)
+	if errors.Is(err, errDamaged) {
+		log.Error("accounts begin anew", "err", err, "kept_as", path+".damaged")
+		if err := os.Rename(path, path+".damaged"); err != nil {
+			return nil, fmt.Errorf("move damaged accounts aside: %w", err)
+		}
+		err = fs.ErrNotExist
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		id := make([]byte, 8)
 		rand.Read(id) // never fails: crypto/rand ends the process instead
-		l.instance, l.a.Dropped, l.changed, l.fresh = hex.EncodeToString(id), map[string]int64{}, true, true
+		l = &ledger{watch: func(string, string, int) {}, instance: hex.EncodeToString(id), changed: true, fresh: true}
+		l.a.Dropped = map[string]int64{}
 		return l, l.save(dir)
 	}
+	return l, err
+}
+
+// ReadAccounts gives the accounts of the proxy that used the directory last,
+// while no process does, and what the journal has of what it had in hand. It
+// changes nothing. fs.ErrNotExist: no proxy ever used the directory.
+func ReadAccounts(ctx context.Context, dir string, pub Publisher) (instance string, a Accounts, err error) {
+	l, err := readLedger(filepath.Join(dir, accountsFile))
+	if err != nil {
+		return "", a, err
+	}
+	n, last, err := pub.CountSince(ctx, l.instance, l.lastSeq)
+	if err != nil {
+		return "", a, fmt.Errorf("complete accounts: %w", err)
+	}
+	l.resume(n, last)
+	return l.instance, l.read(), nil
+}
+
+func readLedger(path string) (*ledger, error) {
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read accounts: %w", err)
 	}
 	var s ledgerState
 	if err := json.Unmarshal(data, &s); err != nil || s.Instance == "" {
-		return nil, fmt.Errorf("read accounts: %s is damaged; move it away to begin new accounts", filepath.Join(dir, accountsFile))
+		return nil, fmt.Errorf("read accounts %s: %w", path, errDamaged)
 	}
+	l := &ledger{watch: func(string, string, int) {}}
 	l.instance, l.lastSeq, l.inDoubt, l.a = s.Instance, s.LastSeq, s.InDoubt, s.Accounts
 	if l.a.Dropped == nil {
 		l.a.Dropped = map[string]int64{}

@@ -65,7 +65,7 @@ func New(cfg Config, upstreams []Upstream, known func(submodule string) bool, pu
 	if c.key, err = openKey(stateDir); err != nil {
 		return nil, fmt.Errorf("start capture: %w", err)
 	}
-	if c.ledger, err = openLedger(stateDir); err != nil {
+	if c.ledger, err = openLedger(stateDir, log); err != nil {
 		return nil, fmt.Errorf("start capture: %w", err)
 	}
 	c.buffers.New = func() any { return new([copyBuffer]byte) }

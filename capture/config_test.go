@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,23 +147,32 @@ func TestReloadSwapsOrKeeps(t *testing.T) {
 	}
 }
 
-func TestDamagedStateIsSaid(t *testing.T) {
-	for name, tc := range map[string]struct{ file, content, want string }{
-		"accounts": {accountsFile, "{", "is damaged; move it away"},
-		"key":      {keyFile, "short", "has 5 bytes instead of 32"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, tc.file), []byte(tc.content), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			_, err := openKey(dir)
-			if err == nil {
-				_, err = openLedger(dir)
-			}
-			expect(t, err, tc.want)
-		})
+func TestDamagedAccountsBeginAnew(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, accountsFile)
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
 	}
+	l, err := openLedger(dir, slog.New(slog.DiscardHandler))
+	if err != nil || !l.fresh || l.instance == "" {
+		t.Fatalf("fresh %v, %v: a proxy must start all the same", l.fresh, err)
+	}
+	if kept, err := os.ReadFile(path + ".damaged"); err != nil || string(kept) != "{" {
+		t.Errorf("the damaged file is not kept: %q, %v", kept, err)
+	}
+	again, err := openLedger(dir, slog.New(slog.DiscardHandler))
+	if err != nil || again.instance != l.instance {
+		t.Errorf("second start: %v", err)
+	}
+}
+
+func TestKeyIsMadeOnceAndDamageIsSaid(t *testing.T) {
+	broken := t.TempDir()
+	if err := os.WriteFile(filepath.Join(broken, keyFile), []byte("short"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := openKey(broken)
+	expect(t, err, "has 5 bytes instead of 32")
 	dir := t.TempDir()
 	first, err := openKey(dir)
 	if err != nil {

@@ -1,9 +1,7 @@
 package capture
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -258,16 +256,6 @@ func ask(t testing.TB, url, body string, header ...string) (*http.Response, stri
 		t.Fatal(err)
 	}
 	return res, string(got)
-}
-
-// compact is JSON without white space, for comparisons.
-func compact(t testing.TB, b []byte) string {
-	t.Helper()
-	var out bytes.Buffer
-	if err := json.Compact(&out, b); err != nil {
-		t.Fatalf("%v in %q", err, b)
-	}
-	return out.String()
 }
 
 // unreachable is the address of an upstream that is not there.

@@ -51,7 +51,11 @@ func (a *admin) offline(ctx context.Context, cfg *Config) (*admin, error) {
 	done := make(chan error, 1)
 	go func() { done <- p.run(ctx, nil) }()
 	a.close = func() { cancel(); <-done }
-	if err := p.settled(ctx, 30*time.Second); err != nil {
+	err = p.settled(ctx, 30*time.Second)
+	if err == nil {
+		err = p.readPast(ctx)
+	}
+	if err != nil {
 		a.close()
 		return nil, err
 	}

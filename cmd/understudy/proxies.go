@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -82,4 +84,20 @@ func (p *process) saveCounters(ctx context.Context) {
 	if err := p.j.PutCounters(ctx, p.capture.Instance(), p.capture.Accounts()); err != nil {
 		p.log.Debug("publish counters", "err", err)
 	}
+}
+
+// readPast completes the counters of the proxy that used this state directory
+// last: its file is younger than what it had published when it was killed.
+func (p *process) readPast(ctx context.Context) error {
+	instance, a, err := capture.ReadAccounts(ctx, p.j.Dir(), p.j)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.proxies.mu.Lock()
+	defer p.proxies.mu.Unlock()
+	p.proxies.by[instance] = a
+	return nil
 }
