@@ -103,6 +103,10 @@ func (c *Capture) Reload(cfg Config, upstreams []Upstream, known func(submodule 
 // proxy in this state directory. They are answered from memory.
 func (c *Capture) Accounts() Accounts { return c.ledger.read() }
 
+// Resumed is closed once the accounts hold what an earlier life of the proxy left
+// open. It waits for the journal.
+func (c *Capture) Resumed() <-chan struct{} { return c.publisher.resumed }
+
 // Instance is the name of this proxy in the messages that it publishes; it
 // belongs to the state directory and outlives the process.
 func (c *Capture) Instance() string { return c.ledger.instance }

@@ -60,13 +60,14 @@ type publisher struct {
 	done    bool               // nothing more comes
 	woken   chan struct{}
 	stopped chan struct{}
+	resumed chan struct{} // closed when what an earlier life left open is settled
 	down    atomic.Bool
 }
 
 func newPublisher(to Publisher, l *ledger, b *budget, log *slog.Logger) *publisher {
 	return &publisher{
 		to: to, ledger: l, budget: b, log: log,
-		lanes: map[string][]*item{}, woken: make(chan struct{}, 1), stopped: make(chan struct{}),
+		lanes: map[string][]*item{}, woken: make(chan struct{}, 1), stopped: make(chan struct{}), resumed: make(chan struct{}),
 	}
 }
 
@@ -124,6 +125,7 @@ func (p *publisher) first() (submodule string, at time.Time) {
 func (p *publisher) run(ctx context.Context) {
 	defer close(p.stopped)
 	p.resume(ctx)
+	close(p.resumed)
 	for ctx.Err() == nil {
 		batch, wait := p.next(time.Now())
 		if batch != nil {

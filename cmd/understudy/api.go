@@ -26,7 +26,10 @@ func (p *process) openHandler() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", p.readyz)
 	mux.HandleFunc("GET /metrics", p.metrics)
-	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, p.status()) })
+	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, r *http.Request) {
+		p.waitWarm(r.Context())
+		writeJSON(w, p.status())
+	})
 	mux.HandleFunc("GET /api/v1/report", p.report)
 	return mux
 }
@@ -81,6 +84,7 @@ func (p *process) report(w http.ResponseWriter, r *http.Request) {
 		fail(w, fmt.Errorf("this process does not run the stage canary; ask the one that does: %w", journal.ErrUnavailable))
 		return
 	}
+	p.waitWarm(r.Context())
 	rep := p.makeReport(c, time.Now())
 	if name := r.URL.Query().Get("submodule"); name != "" {
 		if _, ok := p.config().submodule(name); !ok {

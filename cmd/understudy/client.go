@@ -51,8 +51,13 @@ func (a *admin) offline(ctx context.Context, cfg *Config) (*admin, error) {
 	done := make(chan error, 1)
 	go func() { done <- p.run(ctx, nil) }()
 	a.close = func() { cancel(); <-done }
-	err = p.settled(ctx, 30*time.Second)
-	if err == nil {
+	const wait = 30 * time.Second
+	reading, stop := context.WithTimeout(ctx, wait)
+	defer stop()
+	err = p.settled(reading)
+	if err != nil {
+		err = fmt.Errorf("%w: the store was not read within %s", journal.ErrUnavailable, wait)
+	} else {
 		err = p.readPast(ctx)
 	}
 	if err != nil {

@@ -44,6 +44,7 @@ type process struct {
 
 	reloading sync.Mutex // held by a reload, and for good by the process's end
 	ready     atomic.Bool
+	warm      chan struct{} // closed once the figures cover the whole store
 }
 
 // newProcess takes the state directory and the ports; nothing runs yet. On
@@ -100,7 +101,7 @@ func newBare(cfg *Config, stages []string, log *slog.Logger, who identify) (*pro
 	if err != nil {
 		return nil, err
 	}
-	p := &process{log: log, stages: stages, set: metrics.NewSet(), start: time.Now(), j: j, cfg: cfg, who: who}
+	p := &process{log: log, stages: stages, set: metrics.NewSet(), start: time.Now(), j: j, cfg: cfg, who: who, warm: make(chan struct{})}
 	p.accounts = journal.NewAccounts(j, cfg.candidates)
 	p.proxies = newProxies()
 	p.workers, err = newWorkers(p, cfg)
@@ -159,6 +160,12 @@ func (p *process) run(ctx context.Context, reload func() (*Config, error)) error
 		side.Go("data", func(context.Context) error { return ignoreClosed(server.Serve(p.data)) })
 		side.Go("counters", p.publishCounters)
 	}
+	side.Go("warm", func(ctx context.Context) error {
+		if p.settled(ctx) == nil {
+			close(p.warm)
+		}
+		return nil
+	})
 	if reload != nil {
 		go onReload(ctx, p.log, func() error { return p.reload(background, reload) })
 	}
@@ -243,25 +250,44 @@ func (p *process) lastWorkers() *workers {
 	return p.currentWorkers()
 }
 
-// settled waits until the accounts and the report have read the whole store.
-func (p *process) settled(ctx context.Context, wait time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	if err := p.j.WaitReady(ctx); err != nil {
-		return err
-	}
+// settled waits until accounts and report have read what the store holds, and
+// gives ctx's error when it ends before.
+func (p *process) settled(ctx context.Context) error {
 	for {
 		ok, err := p.accounts.CaughtUp(ctx)
 		if err == nil && ok {
 			ok, err = p.currentWorkers().caughtUp(ctx)
 		}
-		if err == nil && ok && p.proxies.watched() {
+		if err == nil && ok && p.proxies.watched() && p.resumed() {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: the store was not read within %s", journal.ErrUnavailable, wait)
+			return ctx.Err()
 		case <-time.After(20 * time.Millisecond):
 		}
+	}
+}
+
+// resumed tells whether the proxy's accounts hold what its last life left open.
+func (p *process) resumed() bool {
+	if p.capture == nil {
+		return true
+	}
+	select {
+	case <-p.capture.Resumed():
+		return true
+	default:
+		return false
+	}
+}
+
+// waitWarm holds an answer back for a moment after a start, so that figures
+// are not shown while they are being read. It never waits long.
+func (p *process) waitWarm(ctx context.Context) {
+	select {
+	case <-p.warm:
+	case <-ctx.Done():
+	case <-time.After(2 * time.Second):
 	}
 }
