@@ -2,8 +2,10 @@ package llm
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"time"
 )
 
@@ -87,6 +89,18 @@ func (h heardReader) Read(p []byte) (int, error) {
 func (a *Attempt) Drain(body io.Reader) {
 	a.expectWithin(250 * time.Millisecond)
 	_, _ = io.CopyN(io.Discard, body, 64<<10)
+}
+
+// Unreached tells that a transport error came before any byte of the request was
+// sent: the address did not resolve or answer, or was not who it should be.
+func Unreached(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return true
+	}
+	var dns *net.DNSError
+	var cert *tls.CertificateVerificationError
+	return errors.As(err, &dns) || errors.As(err, &cert)
 }
 
 // Class says what an error of the transport meant: the caller went away, time

@@ -60,24 +60,27 @@ type Error struct {
 	RequestID string
 	// RetryAfter is how long the provider asked to wait, 0 where it did not.
 	RetryAfter time.Duration
+	// NotSent tells that no byte of the request reached the provider (nothing
+	// answered at its address, no credentials): the call cost nothing.
+	NotSent bool
 	// Path is the JSON Pointer of what could not be translated.
 	Path string
-	// Err is the cause. Its text may quote a prompt: it is for the caller of a
-	// command, never for logs, metrics or records.
+	// Err is the cause. Its text may quote a prompt, unless NotSent: it is for
+	// the caller of a command, never for logs, metrics or records.
 	Err error
 }
 
 // Error gives operation, endpoint, class, status and code, and the cause.
 func (e *Error) Error() string {
 	s := e.Summary()
-	if e.Err != nil {
+	if e.Err != nil && !e.NotSent {
 		s += ": " + e.Err.Error()
 	}
 	return s
 }
 
-// Summary is the error without its cause, safe for logs and records: it holds
-// nothing that a provider could have quoted from a prompt.
+// Summary is the error without what a provider may have quoted from a prompt,
+// safe for logs and records. The cause stands in it only where nothing was sent.
 func (e *Error) Summary() string {
 	s := string(e.Class)
 	if e.Op != "" {
@@ -97,6 +100,9 @@ func (e *Error) Summary() string {
 	}
 	if e.Path != "" {
 		s += " at " + e.Path
+	}
+	if e.NotSent && e.Err != nil {
+		s += ": " + e.Err.Error()
 	}
 	return s
 }

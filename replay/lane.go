@@ -186,9 +186,9 @@ func (l *lane) pause(err *llm.Error) time.Duration {
 	wait = wait/2 + rand.N(wait/2+1) // jitter
 	wait = max(wait, min(err.RetryAfter, 10*time.Minute))
 	l.faults++
-	l.pausedUntil, l.pausedFor = time.Now().Add(wait), err.Summary()
+	l.pausedUntil, l.pausedFor = time.Now().Add(wait), err.Summary()+"; "+hint(err)
 	l.r.log.Warn("endpoint paused: this failure is no trial", "candidate", l.c.Endpoint.Name,
-		"class", err.Class, "err", err.Summary(), "wait", wait.Round(time.Millisecond), "hint", hint(err))
+		"class", err.Class, "err", err.Summary(), "wait", wait.Round(time.Millisecond).String(), "hint", hint(err))
 	l.r.counter("understudy_replay_pauses_total", "candidate", l.c.Endpoint.Name, "class", string(err.Class)).Inc()
 	return wait
 }

@@ -3,9 +3,11 @@ package replay
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -290,6 +292,48 @@ func TestUnknownBillIsBookedInFull(t *testing.T) {
 	}
 	if d := cmp.Diff(0.2, r.SpentToday()); d != "" {
 		t.Error("ledger: " + d)
+	}
+}
+
+func TestCallThatWasNeverSentCostsNothing(t *testing.T) {
+	b := newBench(t, &scripted{answer: func(context.Context, int64, *llm.Call) (*llm.Response, error) {
+		return nil, &llm.Error{Class: llm.ClassNetwork, NotSent: true, Err: errors.New("connection refused")}
+	}})
+	publish(t, b.j, 4, nil)
+	r, _ := b.start("one")
+	deadline := time.Now().Add(10 * time.Second)
+	for b.client.calls.Load() < 6 || r.Status()["llama-3.3"].PausedFor == "" {
+		if time.Now().After(deadline) {
+			t.Fatal("never paused")
+		}
+		<-time.After(time.Millisecond)
+	}
+	if why := r.Status()["llama-3.3"].PausedFor; !strings.Contains(why, "connection refused") || !strings.Contains(why, "base_url") {
+		t.Errorf("paused for %q", why)
+	}
+	if spent := r.SpentToday(); spent != 0 {
+		t.Errorf("ledger %v", spent)
+	}
+}
+
+func TestEndpointThatIsNotThereIsNoTrialWithoutMoneyEither(t *testing.T) {
+	b := newBench(t, &scripted{answer: fault(llm.ClassNetwork, 0)})
+	b.cfg.DailyUSD = 0.35 // one call of $0.20 may be booked in full, a second may not be made
+	publish(t, b.j, 1, nil)
+	r, _ := b.start("one")
+	deadline := time.Now().Add(10 * time.Second)
+	for r.Status()["llama-3.3"].PausedFor == "" {
+		if time.Now().After(deadline) {
+			t.Fatal("never paused")
+		}
+		<-time.After(time.Millisecond)
+	}
+	err := b.j.Read(t.Context(), journal.StreamTrials, nil, func(m *journal.Message) error {
+		t.Errorf("stored: %s", m.Data)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -104,6 +104,7 @@ func (l *lane) call(ctx context.Context, t *journal.Trial, call *llm.Call) (time
 	bound := l.c.Price.Cost(llm.Usage{InputTokens: call.MaxInputTokens, OutputTokens: call.MaxOutputTokens})
 	cost, known := 0.0, true
 	t.LagMS = ms(time.Since(t.At))
+	var last error
 	for n := 1; ; n++ {
 		money, err := l.ledger.Reserve(ctx, l.c.Endpoint.Name, bound)
 		if errors.Is(err, ErrOverBudget) && len(t.Attempts) == 0 {
@@ -116,6 +117,7 @@ func (l *lane) call(ctx context.Context, t *journal.Trial, call *llm.Call) (time
 			return 0, err
 		}
 		resp, err := l.attempt(ctx, call)
+		last = err
 		usd, sure := l.settle(money, resp, err)
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
@@ -123,7 +125,7 @@ func (l *lane) call(ctx context.Context, t *journal.Trial, call *llm.Call) (time
 		cost, known = cost+usd, known && sure
 		class := llm.ClassOf(err)
 		l.r.counter("understudy_replay_attempts_total", "candidate", l.c.Endpoint.Name, "class", string(class)).Inc()
-		if class.OurFault() || class == llm.ClassNetwork && n >= l.r.cfg.Attempts {
+		if class.OurFault() {
 			return l.pause(asError(err)), nil
 		}
 		fill(t, resp, err)
@@ -133,6 +135,9 @@ func (l *lane) call(ctx context.Context, t *journal.Trial, call *llm.Call) (time
 		if !sleep(ctx, backoff(n)) {
 			return 0, ctx.Err()
 		}
+	}
+	if llm.ClassOf(last) == llm.ClassNetwork {
+		return l.pause(asError(last)), nil // an endpoint that is not there says nothing about its model
 	}
 	l.worked()
 	if known {
@@ -147,16 +152,16 @@ func (l *lane) attempt(ctx context.Context, call *llm.Call) (*llm.Response, erro
 	return l.c.Client.Do(ctx, call)
 }
 
-// settle books an attempt. A refused call (an HTTP error) costs nothing; one
-// that broke without saying its usage may have cost all that was reserved, and
-// its cost is unknown.
+// settle books an attempt. A call that was refused (an HTTP error) or never sent
+// costs nothing; one that broke without saying its usage may have cost all that
+// was reserved, and its cost is unknown.
 func (l *lane) settle(money *Reservation, resp *llm.Response, err error) (usd float64, known bool) {
 	switch {
 	case resp != nil && resp.Usage != nil:
 		usd = l.c.Price.Cost(*resp.Usage)
 		money.Settle(usd)
 		return usd, true
-	case err != nil && asError(err).Status >= 400:
+	case err != nil && (asError(err).NotSent || asError(err).Status >= 400):
 		money.Settle(0)
 		return 0, true
 	}

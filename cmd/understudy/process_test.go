@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"understudy/internal/journal"
 	"understudy/llm/sim"
 )
 
@@ -261,5 +262,50 @@ func TestSignalHUPReloads(t *testing.T) {
 	eventually(t, 5*time.Second, "the good one is taken", func() bool { return strings.Contains(d.err.String(), "configuration reloaded") })
 	if _, err := p.ask(chat("still alive")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestBrokerRestart kills the process whose embedded NATS the workers use, and
+// starts it again: the workers go on by themselves.
+func TestBrokerRestart(t *testing.T) {
+	p := newPost(t, time.Millisecond)
+	bedrock, err := sim.New(sim.Config{Kind: sim.Bedrock, Personas: quick(time.Millisecond)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bedrock.Start(t.Context(), "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { bedrock.Close() })
+	writeOver(t, p.config, readFile(t, p.config)+fmt.Sprintf("[[endpoint]]\nname = \"gpt\"\nprovider = \"openai\"\nmodel = \"gpt-4-turbo\"\n"+
+		"[[endpoint]]\nname = \"llama-3.3\"\nprovider = \"bedrock\"\nmodel = %q\nregion = \"us-east-1\"\nbase_url = %q\n"+
+		"[[submodule]]\nname = \"*\"\nbaseline = \"gpt\"\ncandidates = [\"llama-3.3\"]\ncriteria = { error_rate = 0.1 }\n", townModel, bedrock.URL()))
+	broker, admin := freePort(t), freePort(t)
+	front := p.run("--set", "nats.listen="+broker)
+	w := launch(t, "run", "--config", p.config, "--stages", "replay,judge,canary", "--set", "nats.mode=external", "--set", "nats.url=nats://"+broker,
+		"--set", "nats.dir="+t.TempDir(), "--set", "admin.listen="+admin)
+	w.up("http://" + admin + "/readyz")
+	tried := func(n int) {
+		t.Helper()
+		eventually(t, 30*time.Second, fmt.Sprintf("%d trials", n), func() bool {
+			return p.status().Accounts.Candidates["llama-3.3"] == journal.Buckets{Trial: n}
+		})
+	}
+	for i := range 5 {
+		if _, err := p.ask(chat(fmt.Sprint("before ", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tried(5)
+	front.kill()
+	p.run("--set", "nats.listen="+broker)
+	for i := range 5 {
+		if _, err := p.ask(chat(fmt.Sprint("after ", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tried(10)
+	if calls := bedrock.Stats()[townModel].Calls; calls != 10 {
+		t.Errorf("%d calls for 10 exchanges", calls)
 	}
 }

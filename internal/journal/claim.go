@@ -13,6 +13,7 @@ import (
 // claim keeps racing hosts and redelivery from paying twice while nobody
 // crashes; the stream of trials, not the claim, decides what is stored.
 type Claims struct {
+	j     *Journal
 	kv    jetstream.KeyValue
 	owner string
 	life  time.Duration
@@ -27,7 +28,7 @@ func (j *Journal) Claims(ctx context.Context, owner string, life time.Duration) 
 	if err != nil {
 		return nil, err
 	}
-	return &Claims{kv: kv, owner: owner, life: life}, nil
+	return &Claims{j: j, kv: kv, owner: owner, life: life}, nil
 }
 
 // A Claim is a lease in hand.
@@ -41,7 +42,7 @@ type Claim struct {
 // Take tries to take the lease on id; nil without an error means that somebody
 // else holds it.
 func (c *Claims) Take(ctx context.Context, id string) (*Claim, error) {
-	rev, err := c.kv.Create(ctx, id, []byte(c.owner))
+	rev, err := c.create(ctx, id)
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		return nil, nil
 	}
@@ -51,14 +52,26 @@ func (c *Claims) Take(ctx context.Context, id string) (*Claim, error) {
 	return &Claim{c: c, id: id, rev: rev}, nil
 }
 
+// create makes the key, and the bucket where a restarted broker has forgotten it.
+func (c *Claims) create(ctx context.Context, id string) (uint64, error) {
+	rev, err := c.kv.Create(ctx, id, []byte(c.owner))
+	if errors.Is(err, jetstream.ErrNoStreamResponse) {
+		if _, err := c.j.ensureClaims(ctx, c.life); err != nil {
+			return 0, err
+		}
+		rev, err = c.kv.Create(ctx, id, []byte(c.owner))
+	}
+	return rev, err
+}
+
 // Renew begins the lease's life anew. After a restart of the broker, which
 // forgets leases, it takes the lease again.
 func (c *Claim) Renew(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	rev, err := c.c.kv.Update(ctx, c.id, []byte(c.c.owner), c.rev)
-	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
-		rev, err = c.c.kv.Create(ctx, c.id, []byte(c.c.owner))
+	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) || errors.Is(err, jetstream.ErrNoStreamResponse) {
+		rev, err = c.c.create(ctx, c.id)
 	}
 	if err != nil {
 		return classify("renew claim "+c.id, err)

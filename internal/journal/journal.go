@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -26,6 +27,8 @@ type Journal struct {
 	// set before ready is closed
 	bodies  jetstream.ObjectStore
 	streams map[string]jetstream.Stream
+
+	claimLife atomic.Int64 // of the bucket of leases, once it is in use
 
 	ready  chan struct{}
 	cancel context.CancelFunc
@@ -75,7 +78,7 @@ func (j *Journal) connect() error {
 				j.log.Warn("NATS connection lost; trying again", "stage", "nats", "err", err)
 			}
 		}),
-		nats.ReconnectHandler(func(nc *nats.Conn) { j.log.Info("NATS connected", "stage", "nats", "url", nc.ConnectedUrlRedacted()) }),
+		nats.ReconnectHandler(j.reconnected),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			j.log.Debug("NATS client", "stage", "nats", "err", err)
 		}),
@@ -109,6 +112,24 @@ func (j *Journal) connect() error {
 	return err
 }
 
+// reconnected makes good what a restarted broker has lost: it keeps what lies in
+// files, and forgets the bucket of leases, which lies in memory.
+func (j *Journal) reconnected(nc *nats.Conn) {
+	j.log.Info("NATS connected", "stage", "nats", "url", nc.ConnectedUrlRedacted())
+	select {
+	case <-j.ready:
+	default:
+		return // ensureUntilReady is at it
+	}
+	go func() { // ends with the connection, or by its own timeout
+		ctx, cancel := context.WithTimeout(context.Background(), 2*callTimeout)
+		defer cancel()
+		if err := j.restore(ctx); err != nil && !nc.IsClosed() {
+			j.log.Warn("streams could not be checked after a reconnection", "stage", "nats", "err", err)
+		}
+	}()
+}
+
 func (j *Journal) ensureUntilReady(ctx context.Context) {
 	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := j.ensure(ctx)
@@ -119,13 +140,22 @@ func (j *Journal) ensureUntilReady(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		j.log.Warn("NATS is not ready; trying again", "stage", "nats", "url", j.cfg.URL, "err", err, "wait", wait)
+		j.log.Warn("NATS is not ready; trying again", "stage", "nats", "url", j.cfg.URL, "err", j.why(err), "wait", wait.String())
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(wait):
 		}
 	}
+}
+
+// why is the connection's own error where there is no connection: what the
+// client says of a request that it could not send explains nothing.
+func (j *Journal) why(err error) error {
+	if last := j.nc.LastError(); last != nil && !j.nc.IsConnected() {
+		return last
+	}
+	return err
 }
 
 // Ready is closed once the streams exist.

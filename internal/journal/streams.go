@@ -10,7 +10,33 @@ import (
 // ensure creates or updates every stream, bucket and store. The definitions are
 // the same for the embedded server and for an external one.
 func (j *Journal) ensure(ctx context.Context) error {
-	share := func(percent int64) int64 { return j.cfg.MaxStore / 100 * percent }
+	handles, err := j.ensureStreams(ctx)
+	if err != nil {
+		return err
+	}
+	bodies, err := j.ensureBuckets(ctx)
+	if err != nil {
+		return err
+	}
+	j.streams, j.bodies = handles, bodies
+	return nil
+}
+
+// restore is ensure for streams that are in use: handles go by name and stay.
+func (j *Journal) restore(ctx context.Context) error {
+	if _, err := j.ensureStreams(ctx); err != nil {
+		return err
+	}
+	_, err := j.ensureBuckets(ctx)
+	if life := j.claimLife.Load(); err == nil && life > 0 {
+		_, err = j.ensureClaims(ctx, time.Duration(life))
+	}
+	return err
+}
+
+func (j *Journal) share(percent int64) int64 { return j.cfg.MaxStore / 100 * percent }
+
+func (j *Journal) ensureStreams(ctx context.Context) (map[string]jetstream.Stream, error) {
 	once := func(name, subject string, percent int64) jetstream.StreamConfig {
 		return jetstream.StreamConfig{
 			Name:     name,
@@ -19,7 +45,7 @@ func (j *Journal) ensure(ctx context.Context) error {
 			MaxMsgsPerSubject:    1,
 			Discard:              jetstream.DiscardNew,
 			DiscardNewPerSubject: true,
-			MaxBytes:             share(percent),
+			MaxBytes:             j.share(percent),
 			MaxAge:               j.cfg.Retention,
 			AllowDirect:          true,
 			Compression:          jetstream.S2Compression,
@@ -33,7 +59,7 @@ func (j *Journal) ensure(ctx context.Context) error {
 			// Full means spool, then a counted drop at the proxy: never the
 			// silent loss of the oldest.
 			Discard:     jetstream.DiscardNew,
-			MaxBytes:    share(50),
+			MaxBytes:    j.share(50),
 			MaxAge:      j.cfg.Retention,
 			Duplicates:  2 * time.Minute,
 			AllowDirect: true,
@@ -46,7 +72,7 @@ func (j *Journal) ensure(ctx context.Context) error {
 			Name:        StreamDecisions,
 			Subjects:    []string{"understudy.decision.*.*"},
 			Discard:     jetstream.DiscardNew,
-			MaxBytes:    share(1),
+			MaxBytes:    j.share(1),
 			AllowDirect: true,
 			DenyDelete:  true,
 			DenyPurge:   true,
@@ -57,33 +83,32 @@ func (j *Journal) ensure(ctx context.Context) error {
 	for _, s := range streams {
 		h, err := j.js.CreateOrUpdateStream(ctx, s)
 		if err != nil {
-			return classify("create stream "+s.Name, err)
+			return nil, classify("create stream "+s.Name, err)
 		}
 		handles[s.Name] = h
 	}
-	j.streams = handles
-	return j.ensureBuckets(ctx, share)
+	return handles, nil
 }
 
-func (j *Journal) ensureBuckets(ctx context.Context, share func(int64) int64) error {
+func (j *Journal) ensureBuckets(ctx context.Context) (jetstream.ObjectStore, error) {
 	for _, b := range []jetstream.KeyValueConfig{
-		{Bucket: BucketLedger, History: 1, MaxBytes: share(1), Replicas: j.cfg.Replicas},
-		{Bucket: BucketAccounts, History: 1, MaxBytes: share(1), Replicas: j.cfg.Replicas},
+		{Bucket: BucketLedger, History: 1, MaxBytes: j.share(1), Replicas: j.cfg.Replicas},
+		{Bucket: BucketAccounts, History: 1, MaxBytes: j.share(1), Replicas: j.cfg.Replicas},
 	} {
 		if _, err := j.js.CreateOrUpdateKeyValue(ctx, b); err != nil {
-			return classify("create bucket "+b.Bucket, err)
+			return nil, classify("create bucket "+b.Bucket, err)
 		}
 	}
-	var err error
-	j.bodies, err = j.js.CreateOrUpdateObjectStore(ctx, jetstream.ObjectStoreConfig{
-		Bucket: StoreBodies, MaxBytes: share(20), TTL: j.cfg.Retention, Replicas: j.cfg.Replicas,
+	bodies, err := j.js.CreateOrUpdateObjectStore(ctx, jetstream.ObjectStoreConfig{
+		Bucket: StoreBodies, MaxBytes: j.share(20), TTL: j.cfg.Retention, Replicas: j.cfg.Replicas,
 	})
-	return classify("create object store "+StoreBodies, err)
+	return bodies, classify("create object store "+StoreBodies, err)
 }
 
 // ensureClaims creates the bucket of leases. It lives in memory: a lease
 // protects calls that are running, and those end with the process that holds it.
 func (j *Journal) ensureClaims(ctx context.Context, life time.Duration) (jetstream.KeyValue, error) {
+	j.claimLife.Store(int64(life))
 	kv, err := j.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: BucketClaims, History: 1, TTL: life, MaxBytes: 16 << 20,
 		Storage: jetstream.MemoryStorage, Replicas: j.cfg.Replicas,

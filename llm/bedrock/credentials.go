@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go/auth/bearer"
+	"github.com/aws/smithy-go/logging"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"understudy/llm"
@@ -32,7 +33,7 @@ func LoadCredentials(ctx context.Context, ep llm.Endpoint) (Credentials, error) 
 	if key != "" {
 		return Credentials{APIKey: key}, nil
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(region(ep)))
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(region(ep)), config.WithLogger(logging.Nop{}))
 	if err != nil {
 		return Credentials{}, fmt.Errorf("endpoint %s: load AWS credentials: %w", ep.Name, err)
 	}

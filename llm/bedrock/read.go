@@ -103,11 +103,11 @@ func refusal(x *exchange, err error) error {
 			e.Class = llm.ClassNotFound // a redirect is not followed: the address is wrong
 		}
 	case x.sent:
-		e.Class = x.attempt.Class(err, x.header != nil)
+		e.Class, e.NotSent = x.attempt.Class(err, x.header != nil), llm.Unreached(err)
 	case x.attempt.Context().Err() != nil:
-		e.Class = x.attempt.Class(err, false)
+		e.Class, e.NotSent = x.attempt.Class(err, false), true
 	default: // nothing left the machine: no credentials, or none that are valid
-		e.Class = llm.ClassAccess
+		e.Class, e.NotSent = llm.ClassAccess, true
 	}
 	return e
 }

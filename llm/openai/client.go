@@ -129,7 +129,7 @@ func (c *Client) Do(ctx context.Context, call *llm.Call) (*llm.Response, error) 
 	a.Restart()
 	answer, err := c.http.Do(req)
 	if err != nil {
-		return nil, c.fault(&llm.Error{Class: a.Class(err, false), Err: fmt.Errorf("send request: %w", err)}, nil)
+		return nil, c.fault(&llm.Error{Class: a.Class(err, false), NotSent: llm.Unreached(err), Err: fmt.Errorf("send request: %w", err)}, nil)
 	}
 	defer answer.Body.Close()
 	a.Heard()
