@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"time"
+	"understudy/canary/stats"
 )
 
 // tolerated is the share of missing or left-out pairs above which a cell holds.
@@ -137,6 +138,8 @@ func (d *decision) need(f *Finding) string {
 	switch {
 	case f.Status == NoData:
 		return "has no data yet"
+	case !f.Remaining.Known() && f.Name == "cost_ratio" && f.Clusters < stats.RatioStart:
+		return fmt.Sprintf("has evidence from %s on: %s", count(stats.RatioStart, "conversation"), f.Sentence())
 	case !f.Remaining.Known():
 		return "is not on course: " + f.Sentence()
 	}

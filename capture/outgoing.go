@@ -64,9 +64,6 @@ func passedHeaders(in http.Header) http.Header {
 		}
 	}
 	removeHopByHop(h)
-	if listed(in["Te"], "trailers") {
-		h["Te"] = []string{"trailers"}
-	}
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // else net/http would send its own
 	}

@@ -30,6 +30,7 @@ type Ledger struct {
 	mu     sync.Mutex
 	purses map[string]*purse // by day and scope
 	freed  chan struct{}     // closed when a reservation is settled
+	seen   map[string]int64  // what each account was last seen to be charged
 }
 
 // A purse is the local allowance of one scope on one day.
@@ -64,10 +65,31 @@ func NewLedger(ctx context.Context, j *journal.Journal, dailyUSD float64, endpoi
 	for name, usd := range endpoints {
 		caps["endpoint-"+journal.Escape(name)] = int64(usd * 1e9)
 	}
-	return &Ledger{
-		kv: kv, caps: caps, purses: map[string]*purse{}, freed: make(chan struct{}),
+	l := &Ledger{
+		kv: kv, caps: caps, purses: map[string]*purse{}, freed: make(chan struct{}), seen: map[string]int64{},
 		today: func() string { return time.Now().UTC().Format(time.DateOnly) },
-	}, nil
+	}
+	acc, _, err := l.account(ctx, l.today()+"."+scopeAll)
+	if err != nil {
+		return nil, err
+	}
+	l.seen[l.today()+"."+scopeAll] = acc.ChargedNano
+	return l, nil
+}
+
+// account reads a day's entry; nil without an error when there is none yet.
+func (l *Ledger) account(ctx context.Context, key string) (acc account, entry jetstream.KeyValueEntry, err error) {
+	entry, err = l.kv.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return acc, nil, nil
+	}
+	if err != nil {
+		return acc, nil, fmt.Errorf("read ledger: %w", err)
+	}
+	if err := json.Unmarshal(entry.Value(), &acc); err != nil {
+		return acc, nil, fmt.Errorf("decode ledger %s: %w", key, err)
+	}
+	return acc, entry, nil
 }
 
 // A Reservation is money set aside for one call.
@@ -145,20 +167,15 @@ func (l *Ledger) take(ctx context.Context, key string, limit, amount int64) erro
 // 0 when it does not hold that much. A negative need gives money back.
 func (l *Ledger) draw(ctx context.Context, key string, limit, need int64) (int64, error) {
 	for {
-		var acc account
-		entry, err := l.kv.Get(ctx, key)
-		if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
-			return 0, fmt.Errorf("read ledger: %w", err)
-		}
-		if err == nil {
-			if err := json.Unmarshal(entry.Value(), &acc); err != nil {
-				return 0, fmt.Errorf("decode ledger %s: %w", key, err)
-			}
+		acc, entry, err := l.account(ctx, key)
+		if err != nil {
+			return 0, err
 		}
 		amount := need
 		if left := limit - acc.ChargedNano; need > 0 {
 			acc.CapNano = limit
 			if need > left {
+				l.seen[key] = acc.ChargedNano
 				return 0, nil
 			}
 			amount = max(need, left/100)
@@ -179,6 +196,7 @@ func (l *Ledger) draw(ctx context.Context, key string, limit, need int64) (int64
 		if err != nil {
 			return 0, fmt.Errorf("write ledger: %w", err)
 		}
+		l.seen[key] = acc.ChargedNano
 		return amount, nil
 	}
 }
@@ -217,6 +235,14 @@ func (l *Ledger) Close(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Charged is what today's common account was last seen to be charged, in USD.
+func (l *Ledger) Charged() (day string, usd float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	day = l.today()
+	return day, float64(l.seen[day+"."+scopeAll]) / 1e9
 }
 
 // SpentToday is what this process booked today over all endpoints, in USD.

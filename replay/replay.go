@@ -131,6 +131,16 @@ func (r *Replay) SpentToday() float64 {
 	return 0
 }
 
+// Charged is what the day's account of all hosts stood at when this process last
+// looked, in USD; false before it has.
+func (r *Replay) Charged() (day string, usd float64, ok bool) {
+	if l := r.ledger.Load(); l != nil {
+		day, usd = l.Charged()
+		return day, usd, true
+	}
+	return "", 0, false
+}
+
 // sleep waits for d and tells whether ctx still stands.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)

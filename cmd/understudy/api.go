@@ -64,10 +64,21 @@ func writeJSON(w http.ResponseWriter, v any) {
 	e.Encode(v)
 }
 
+// A refusal is an answer that is no fault of the daemon: its sentence and status.
+type refusal struct {
+	code     int
+	sentence string
+}
+
+func (r *refusal) Error() string { return r.sentence }
+
 // fail answers with a sentence. 503 says that a dependency is away.
 func fail(w http.ResponseWriter, err error) {
 	code := http.StatusInternalServerError
+	var refused *refusal
 	switch {
+	case errors.As(err, &refused):
+		code = refused.code
 	case errors.Is(err, journal.ErrNotFound):
 		code = http.StatusNotFound
 	case errors.Is(err, journal.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded):
@@ -81,14 +92,14 @@ func fail(w http.ResponseWriter, err error) {
 func (p *process) report(w http.ResponseWriter, r *http.Request) {
 	c := p.currentWorkers().canary
 	if c == nil {
-		fail(w, fmt.Errorf("this process does not run the stage canary; ask the one that does: %w", journal.ErrUnavailable))
+		fail(w, &refusal{http.StatusConflict, "this process does not run the stage canary; ask the one that does (set --config or nats.dir to its own)"})
 		return
 	}
 	p.waitWarm(r.Context())
 	rep := p.makeReport(c, time.Now())
 	if name := r.URL.Query().Get("submodule"); name != "" {
 		if _, ok := p.config().submodule(name); !ok {
-			fail(w, fmt.Errorf("sub-module %q is not configured: %w", name, journal.ErrNotFound))
+			fail(w, &refusal{http.StatusNotFound, fmt.Sprintf("sub-module %q is not configured", name)})
 			return
 		}
 		rep = rep.Only(name)
@@ -109,7 +120,7 @@ func (p *process) makeReport(c *canary.Stage, now time.Time) *report.Report {
 func (p *process) export(w http.ResponseWriter, r *http.Request) {
 	what := r.URL.Query().Get("what")
 	if !slices.Contains(exportKinds, what) {
-		fail(w, fmt.Errorf("export: unknown kind %q", what))
+		fail(w, &refusal{http.StatusBadRequest, fmt.Sprintf("export: unknown kind %q", what)})
 		return
 	}
 	w.Header().Set("Trailer", trailerError)

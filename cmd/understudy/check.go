@@ -21,7 +21,7 @@ var checkVerb = &verb{
 		for _, note := range cfg.notes() {
 			fmt.Fprintln(e.stderr, "note:", note)
 		}
-		fmt.Fprintf(e.stdout, "%s is valid: %d upstreams, %d sub-modules, %d endpoints\n",
+		fmt.Fprintf(e.stdout, "%s is valid; upstreams: %d, sub-modules: %d, endpoints: %d\n",
 			e.config, len(cfg.Upstreams), len(cfg.Submodules), len(cfg.Endpoints))
 		return nil
 	},

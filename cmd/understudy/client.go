@@ -6,10 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
+
+	"github.com/BurntSushi/toml"
 
 	"understudy/internal/daemon"
 	"understudy/internal/journal"
@@ -22,23 +26,20 @@ type admin struct {
 	close func()
 }
 
-// dial finds who can answer for the configured state directory.
-func dial(ctx context.Context, cfg *Config) (*admin, error) {
-	a := &admin{http: &http.Client{Transport: &http.Transport{
+func newAdmin(cfg *Config) *admin {
+	return &admin{http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return daemon.DialAdmin(ctx, cfg.NATS.Dir)
 		},
 	}}, close: func() {}}
-	c, err := daemon.DialAdmin(ctx, cfg.NATS.Dir)
-	if err == nil {
-		c.Close()
-		return a, nil
-	}
-	return a.offline(ctx, cfg)
 }
 
 // offline opens the store of a daemon that does not run.
-func (a *admin) offline(ctx context.Context, cfg *Config) (*admin, error) {
+func offline(ctx context.Context, cfg *Config) (*admin, error) {
+	if _, err := os.Stat(cfg.NATS.Dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no daemon runs, and its state directory %s is not there; check --config and [nats] dir", cfg.NATS.Dir)
+	}
+	a := newAdmin(cfg)
 	quiet := slog.New(slog.DiscardHandler)
 	p, err := newReader(cfg, quiet)
 	if errors.Is(err, journal.ErrLocked) {
@@ -99,18 +100,43 @@ func (a *admin) get(ctx context.Context, path string, read func(io.Reader) error
 	return nil
 }
 
-// ask loads the configuration, asks for path and hands the body to read.
+// ask asks for path and hands the body to read. A running daemon answers also
+// while its configuration file is being edited: to find it only the state
+// directory must be readable there. Without one the whole must be valid.
 func (e *env) ask(ctx context.Context, path string, read func(io.Reader) error) error {
-	cfg, err := loadConfig(e.config, e.sets)
-	if err != nil {
-		return err
-	}
-	a, err := dial(ctx, cfg)
-	if err != nil {
-		return err
+	a := e.running(ctx)
+	if a == nil {
+		cfg, err := loadConfig(e.config, e.sets)
+		if err != nil {
+			return err
+		}
+		if a, err = offline(ctx, cfg); err != nil {
+			return err
+		}
+		fmt.Fprintf(e.stderr, "no daemon runs on %s: this is what its store holds\n", cfg.NATS.Dir)
 	}
 	defer a.close()
 	return a.get(ctx, path, read)
+}
+
+// running is the daemon of the configured state directory, nil when none answers.
+func (e *env) running(ctx context.Context) *admin {
+	cfg, _, err := readConfig(e.config, e.sets)
+	if err != nil {
+		var dir struct {
+			NATS struct{ Dir string }
+		}
+		if _, err := toml.DecodeFile(e.config, &dir); err != nil || dir.NATS.Dir == "" {
+			return nil
+		}
+		cfg = &Config{NATS: journal.Config{Dir: dir.NATS.Dir}}
+	}
+	c, err := daemon.DialAdmin(ctx, cfg.NATS.Dir)
+	if err != nil {
+		return nil
+	}
+	c.Close()
+	return newAdmin(cfg)
 }
 
 // copyTo writes a body to w as it comes.

@@ -172,14 +172,21 @@ func (d *demo) play(ctx context.Context, p *process) error {
 func (d *demo) progress(ctx context.Context, p *process, traffic *demoTraffic, sent <-chan struct{}) {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
-	for {
+	terminal := isTerminal(d.e.stderr)
+	for looks := 0; ; looks++ {
 		s := p.status()
 		trials, pending := 0, 0
 		for _, b := range s.Accounts.Candidates {
 			trials, pending = trials+b.Trial, pending+b.Pending
 		}
-		fmt.Fprintf(d.e.stderr, "\r%4.1f s  requests %d of %d  captured %d  trials %d  waiting %d   ",
+		line := fmt.Sprintf("%4.1f s  requests %d of %d  captured %d  trials %d  waiting %d",
 			time.Since(d.start).Seconds(), traffic.sent.Load(), traffic.total(), s.Accounts.Captured, trials, pending)
+		switch {
+		case terminal:
+			fmt.Fprintf(d.e.stderr, "\r%s   ", line)
+		case looks%20 == 0: // a log wants a line every few seconds, not a redrawn one
+			fmt.Fprintln(d.e.stderr, line)
+		}
 		select {
 		case <-ctx.Done():
 			fmt.Fprintln(d.e.stderr)

@@ -392,3 +392,38 @@ func TestStatusAndReadyDoNotNeedNATS(t *testing.T) {
 		t.Errorf("answers took %s", d)
 	}
 }
+
+func TestReadSideFindsTheDaemonWhileItsConfigIsBroken(t *testing.T) {
+	tn := newTown(t, townConfig{})
+	tn.mustPost(chat("hello"))
+	tn.settled(1)
+	text := readFile(t, tn.config)
+	writeOver(t, tn.config, text+"\n[replay]\natempts = 1\n")
+	s := mustJSON[Status](t, "status", "--config", tn.config, "-o", "json")
+	if s.Accounts.Captured != 1 {
+		t.Errorf("accounts %+v", s.Accounts)
+	}
+	if b := s.Stages.Budget; b == nil || b.ChargedUSD <= 0 || b.ChargedUSD > b.CapUSD {
+		t.Errorf("budget %+v", b)
+	}
+	if err := tn.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, code := cli(t, "status", "--config", tn.config); code != exitConfig || !strings.Contains(errs, "atempts") {
+		t.Errorf("without a daemon: exit %d, %s", code, errs)
+	}
+}
+
+func TestReadSideWithoutAStore(t *testing.T) {
+	path := writeFile(t, "config.toml", minimal+"[nats]\ndir = \"nowhere\"\n")
+	if out, errs, code := cli(t, "status", "--config", path); code != exitFailed || out != "" || !strings.Contains(errs, "nowhere is not there") {
+		t.Errorf("exit %d, %q, %q", code, out, errs)
+	}
+}
+
+func TestUnknownSubmoduleOfAReport(t *testing.T) {
+	tn := newTown(t, townConfig{})
+	if _, errs, code := cli(t, "report", "nobody", "--config", tn.config); code != exitFailed || !strings.Contains(errs, `sub-module "nobody" is not configured`) {
+		t.Errorf("exit %d, %s", code, errs)
+	}
+}

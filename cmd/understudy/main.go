@@ -212,3 +212,13 @@ func (e *env) parse(args []string, least, most int) ([]string, error) {
 	}
 	return rest, nil
 }
+
+// isTerminal tells whether somebody watches w.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
+}

@@ -34,8 +34,19 @@ type StatusStages struct {
 	Running []string                     `json:"running"`
 	NATS    string                       `json:"nats"` // "up" or "away"
 	Replay  map[string]replay.LaneStatus `json:"replay,omitempty"`
-	// SpentTodayUSD is what this process spent on candidates since 00:00 UTC.
-	SpentTodayUSD *float64 `json:"spent_today_usd,omitempty"`
+	// SpentTodayUSD is what this process spent on candidates since 00:00 UTC;
+	// Budget the account of all processes.
+	SpentTodayUSD *float64      `json:"spent_today_usd,omitempty"`
+	Budget        *BudgetStatus `json:"budget,omitempty"`
+}
+
+// BudgetStatus is the day's account as this process last saw it. Charged is what
+// all processes have taken as allowances and not given back: never less than the
+// providers' bill.
+type BudgetStatus struct {
+	Day        string  `json:"day"`
+	CapUSD     float64 `json:"cap_usd"`
+	ChargedUSD float64 `json:"charged_usd"`
 }
 
 // status answers from memory, so that it answers when NATS does not.
@@ -50,7 +61,7 @@ func (p *process) status() Status {
 			}
 		}
 	}
-	s.Stages = StatusStages{Running: p.stages, NATS: "away"}
+	s.Stages = StatusStages{Running: append([]string{}, p.stages...), NATS: "away"}
 	if p.j.Up() {
 		s.Stages.NATS = "up"
 	}
@@ -58,6 +69,9 @@ func (p *process) status() Status {
 		s.Stages.Replay = r.Status()
 		spent := r.SpentToday()
 		s.Stages.SpentTodayUSD = &spent
+		if day, charged, ok := r.Charged(); ok {
+			s.Stages.Budget = &BudgetStatus{Day: day, CapUSD: cfg.Replay.DailyUSD, ChargedUSD: charged}
+		}
 	}
 	return s
 }
@@ -89,6 +103,9 @@ func (s *Status) write(w io.Writer) {
 		if lane, ok := s.Stages.Replay[name]; ok && lane.PausedFor != "" {
 			fmt.Fprintf(w, "  paused until %s: %s\n", lane.PausedUntil.UTC().Format(time.TimeOnly), lane.PausedFor)
 		}
+	}
+	if b := s.Stages.Budget; b != nil {
+		fmt.Fprintf(w, "\nbudget of %s UTC: $%.4f of $%.2f is charged to candidates\n", b.Day, b.ChargedUSD, b.CapUSD)
 	}
 	fmt.Fprintf(w, "\nNATS is %s\n", s.Stages.NATS)
 }
