@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -44,6 +45,7 @@ const (
 	demoSpan       = 15 * time.Second // over which the interviews begin
 	demoEnd        = 28 * time.Second // after which it reports what there is
 	demoBusy       = 15 * time.Millisecond
+	demoGCPercent  = 400
 )
 
 // A demo is one run of the demonstration.
@@ -65,6 +67,9 @@ func (d *demo) run(ctx context.Context) (err error) {
 		return fmt.Errorf("make a temporary directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	// Providers and daemon share this process here: collecting garbage less often
+	// keeps the providers' sleeps honest.
+	defer debug.SetGCPercent(debug.SetGCPercent(demoGCPercent))
 	simCtx, stopSims := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSims()
 	if err := d.startSims(simCtx); err != nil {

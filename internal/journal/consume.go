@@ -157,16 +157,11 @@ func (j *Journal) Exchange(ctx context.Context, seq uint64, id string) (*Exchang
 	if err != nil {
 		return nil, err
 	}
-	list, err := DecodeExchanges(data)
+	e, err := findExchange(data, id)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read exchange %s in message %d: %w", id, seq, err)
 	}
-	for _, e := range list {
-		if e.ID == id {
-			return e, nil
-		}
-	}
-	return nil, fmt.Errorf("read exchange %s in message %d: %w", id, seq, ErrNotFound)
+	return e, nil
 }
 
 // Trials hands every trial, decoded, to handle, at most inHand at once, each

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -56,6 +57,36 @@ func DecodeExchanges(data []byte) ([]*Exchange, error) {
 		return nil, errors.New("message holds no record")
 	}
 	return list, nil
+}
+
+// findExchange reads the record with the given id. A record of our own writing is
+// told by the bytes of its id, without decoding its neighbours; another program
+// may write its JSON in other ways, so what is not found so is looked for again.
+func findExchange(data []byte, id string) (*Exchange, error) {
+	mark := []byte(`"id":"` + id + `"`)
+	for rest := data; len(rest) > 0; {
+		rec, next, err := section(rest)
+		if err != nil {
+			return nil, err
+		}
+		rest = next
+		if meta, _, err := section(rec); err != nil || !bytes.Contains(meta, mark) {
+			continue
+		}
+		if e, err := decodeExchange(rec); err == nil && e.ID == id {
+			return e, nil
+		}
+	}
+	list, err := DecodeExchanges(data)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range list {
+		if e.ID == id {
+			return e, nil
+		}
+	}
+	return nil, ErrNotFound
 }
 
 func decodeExchange(rec []byte) (*Exchange, error) {

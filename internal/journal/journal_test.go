@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -75,6 +76,21 @@ func TestExchangeSurvivesTheWireByteForByte(t *testing.T) {
 		if list, err := DecodeExchanges(data[:cut]); err == nil && len(list) == len(want) {
 			t.Fatalf("cut at %d read as whole", cut)
 		}
+	}
+}
+
+func TestExchangeIsFoundHoweverItsJSONIsWritten(t *testing.T) {
+	own, _ := AppendExchange(nil, exchange("a", 3))
+	meta := []byte(`{ "id": "<my> 1", "schema": 1, "at": "2026-11-24T10:00:00Z" }`)
+	rec := binary.AppendUvarint(nil, uint64(len(meta)))
+	rec = append(append(rec, meta...), 1, 'q', 1, 'a')
+	data := append(binary.AppendUvarint(own, uint64(len(rec))), rec...)
+	e, err := findExchange(data, "<my> 1")
+	if err != nil || string(e.Request) != "q" || string(e.Response) != "a" {
+		t.Errorf("%+v, %v", e, err)
+	}
+	if _, err := findExchange(data, "other"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("unknown id: %v", err)
 	}
 }
 
