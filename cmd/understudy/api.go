@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"understudy/canary"
@@ -113,7 +114,15 @@ func (p *process) report(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *process) makeReport(c *canary.Stage, now time.Time) *report.Report {
-	return report.New(c.Analyzer(), p.config().Submodules, p.status().Accounts, now)
+	cfg := p.config()
+	rep := report.New(c.Analyzer(), cfg.Submodules, p.status().Accounts, now)
+	for _, ep := range cfg.Endpoints {
+		if len(ep.Capabilities) > 0 {
+			rep.Notes = append(rep.Notes, fmt.Sprintf("%s (%s): %s taken from the configuration, against the family table; its gaps do not show what the table would refuse.",
+				ep.Name, ep.Model, strings.Join(ep.Capabilities, ", ")))
+		}
+	}
+	return rep
 }
 
 // export streams stored records as JSON lines.

@@ -214,7 +214,7 @@ func (d *demo) progress(ctx context.Context, p *process, traffic *demoTraffic, s
 func (d *demo) finish(ctx context.Context, p *process) error {
 	rep := p.makeReport(p.currentWorkers().canary, time.Now())
 	delay := max(d.openai.SchedulingDelay().P99, d.bedrock.SchedulingDelay().P99)
-	rep.Notes = d.notes(delay)
+	rep.Notes = append(rep.Notes, d.notes(delay)...)
 	if d.e.output == "json" {
 		enc := json.NewEncoder(d.e.stdout)
 		enc.SetEscapeHTML(false)

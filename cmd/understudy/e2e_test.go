@@ -421,6 +421,14 @@ func TestReadSideWithoutAStore(t *testing.T) {
 	}
 }
 
+func TestReportSaysThatAnAbilityWasLifted(t *testing.T) {
+	tn := newTown(t, townConfig{sets: []string{`endpoint."llama-3.3".capabilities=["tools"]`}})
+	out, _, code := cli(t, "report", "--config", tn.config)
+	if code != 0 || !strings.Contains(out, "llama-3.3 ("+townModel+"): tools taken from the configuration") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+}
+
 func TestUnknownSubmoduleOfAReport(t *testing.T) {
 	tn := newTown(t, townConfig{})
 	if _, errs, code := cli(t, "report", "nobody", "--config", tn.config); code != exitFailed || !strings.Contains(errs, `sub-module "nobody" is not configured`) {

@@ -32,6 +32,9 @@ func TestRealTraffic(t *testing.T) {
 	})
 	text, _, _ := cli(t, "report", "--config", s.config)
 	t.Log("\n" + text)
+	if !strings.Contains(text, "llama-3-70b (meta.llama3-70b-instruct-v1:0): tools taken from the configuration") {
+		t.Error("the report does not say that an ability was lifted")
+	}
 	for _, want := range []struct{ submodule, candidate, verdict, status string }{
 		{"tools/parallel", "claude-3.5-sonnet", "REJECT", "violated"},
 		{"tools/irrelevance", "claude-3.5-sonnet", "COLLECTING", "open"},
