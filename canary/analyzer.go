@@ -138,7 +138,7 @@ func (a *Analyzer) Verdict(v *journal.Verdict) {
 		a.duplicates++
 		return
 	default:
-		p.observed, p.at, p.observation = true, v.At, o
+		p.observed, p.at, p.judged, p.observation = true, v.At, v.JudgedAt, o
 	}
 	a.figure(v.Submodule, v.Candidate).pair(&o)
 }

@@ -324,3 +324,31 @@ func TestAnalyzerConcurrently(t *testing.T) {
 		t.Errorf("got %d pairs, want 200", got)
 	}
 }
+
+// TestLateVerdictIsLostAlsoAfterARestart: the live run closed a conversation at its
+// deadline without the verdict; a restart reads the verdict before it looks.
+func TestLateVerdictIsLostAlsoAfterARestart(t *testing.T) {
+	c := DefaultConfig()
+	c.ConversationWindow, c.VerdictDeadline, c.MinSpan = time.Minute, time.Hour, 0
+	at := time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
+	x := &journal.Exchange{ID: "e", At: at, Source: journal.SourceCapture, Submodule: "a", Conversation: "c"}
+	ms := 100.0
+	v := &journal.Verdict{ExchangeID: "e", At: at, Source: journal.SourceCapture, Submodule: "a", Candidate: "m", Conversation: "c",
+		Live: journal.Side{LatencyMS: &ms}, Trial: journal.Side{LatencyMS: &ms}, JudgedAt: at.Add(2 * time.Hour)}
+	s := Submodules{{Name: "a", Baseline: "b", Candidates: []string{"m"}, Criteria: Criteria{Gates: []Gate{{"error_rate", 0.1}}}}}
+	look := func(early bool) Finding {
+		a := NewAnalyzer(c, s)
+		a.SetCurrent()
+		a.Exchange(x)
+		if early {
+			a.Look(at.Add(90 * time.Minute))
+		}
+		a.Verdict(v)
+		l := a.Look(at.Add(3 * time.Hour))
+		return l.Cells[0].Gates[0]
+	}
+	live, again := look(true), look(false)
+	if live.Missing != 1 || again.Missing != 1 {
+		t.Errorf("missing %d, after a restart %d; want 1 and 1", live.Missing, again.Missing)
+	}
+}

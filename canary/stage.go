@@ -119,7 +119,7 @@ func (s *Stage) restore(ctx context.Context) error {
 }
 
 func (s *Stage) exchanges(m *journal.Message) error {
-	list, err := journal.DecodeExchanges(m.Data)
+	list, err := journal.ReadExchanges(m.Subject, m.Data)
 	if err != nil {
 		s.log.Warn("message of exchanges cannot be read; its pairs are known by their trials only", "seq", m.Seq, "err", err)
 	}

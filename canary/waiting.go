@@ -18,6 +18,7 @@ type waiting struct {
 type pair struct {
 	at          time.Time
 	observed    bool
+	judged      time.Time
 	observation Observation
 }
 
@@ -60,16 +61,17 @@ func (w *waiting) ready(c *Config, single bool, now time.Time) bool {
 	return true
 }
 
-// close makes the cluster. What the deadline found without a verdict is lost: it
-// counts as missing in every gate. Pairs after the window that have no verdict yet
-// are left out when theirs comes.
+// close makes the cluster. What had no verdict at the deadline is lost: it counts
+// as missing in every gate. The verdict's own time decides, not the moment of the
+// look, so that a restart reads the same from the streams. Pairs after the window
+// that have no verdict yet are left out when theirs comes.
 func (w *waiting) close(k waitingKey, c *Config) *Cluster {
 	start, _ := w.start()
-	end := start.Add(c.ConversationWindow)
+	end, deadline := start.Add(c.ConversationWindow), start.Add(c.VerdictDeadline)
 	var list []Observation
 	for exchange, p := range w.pairs {
 		switch {
-		case p.observed:
+		case p.observed && !p.judged.After(deadline):
 			list = append(list, p.observation)
 		case p.at.Before(end):
 			list = append(list, Observation{At: p.at, ExchangeID: exchange, Submodule: k.submodule, Candidate: k.candidate,

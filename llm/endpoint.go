@@ -105,20 +105,20 @@ func (e *Endpoint) Validate() error {
 			bad("base_url %w", err)
 		}
 	}
-	if e.Concurrency < 1 {
-		bad("concurrency is %d; at least 1 is needed", e.Concurrency)
+	if e.Concurrency < 1 || e.Concurrency > 10_000 {
+		bad("concurrency is %d: 1 to 10000", e.Concurrency)
 	}
-	if e.MaxOutputTokens < 1 {
-		bad("max_output_tokens is %d; at least 1 is needed", e.MaxOutputTokens)
+	if e.MaxOutputTokens < 1 || e.MaxOutputTokens > 10_000_000 {
+		bad("max_output_tokens is %d: 1 to 10000000", e.MaxOutputTokens)
 	}
-	if e.DailyUSD < 0 {
-		bad("daily_usd is negative")
+	if !(e.DailyUSD >= 0 && e.DailyUSD <= 1e8) {
+		bad("daily_usd is %v: 0 to 100 million", e.DailyUSD)
 	}
 	if e.Timeout <= 0 || e.StallTimeout <= 0 {
 		bad("timeout and stall_timeout must be above 0")
 	}
-	if p := e.Price; p != nil && !(p.Input >= 0 && p.Output >= 0) {
-		bad("price has a negative value")
+	if p := e.Price; p != nil && !(p.Input >= 0 && p.Output >= 0 && p.Input <= 1e6 && p.Output <= 1e6) {
+		bad("price is %v and %v: USD per million tokens, 0 to a million", p.Input, p.Output)
 	}
 	for _, c := range e.Capabilities {
 		if c != "tools" {

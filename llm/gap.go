@@ -1,5 +1,7 @@
 package llm
 
+import "fmt"
+
 // A Severity says what a Gap means for the comparison.
 type Severity string
 
@@ -39,4 +41,11 @@ func Comparable(gaps []Gap) bool {
 		}
 	}
 	return true
+}
+
+// LimitGap says that a request without a limit of its own went out with one: only
+// a limit that the provider knows bounds what the call may cost.
+func LimitGap(limit int) Gap {
+	return Gap{Path: "/max_completion_tokens", Severity: Cosmetic, Action: Approximated,
+		Reason: fmt.Sprintf("max_tokens_set: the request names no limit, %d was sent", limit)}
 }

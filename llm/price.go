@@ -1,11 +1,44 @@
 package llm
 
-import "strings"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
 
 // A Price is what a model costs, in USD per million tokens.
 type Price struct {
 	Input  float64 `toml:"input"`
 	Output float64 `toml:"output"`
+}
+
+// UnmarshalTOML reads the table { input = …, output = … }. Both must be there: half
+// a price would make the other half free.
+func (p *Price) UnmarshalTOML(data any) error {
+	table, ok := data.(map[string]any)
+	if !ok {
+		return errors.New("price is not a table { input = …, output = … }")
+	}
+	values := map[string]*float64{"input": &p.Input, "output": &p.Output}
+	for key, v := range table {
+		to := values[key]
+		if to == nil {
+			return fmt.Errorf("price has an unknown key %q: input and output, in USD per million tokens", key)
+		}
+		switch v := v.(type) {
+		case float64:
+			*to = v
+		case int64:
+			*to = float64(v)
+		default:
+			return fmt.Errorf("price.%s is not a number", key)
+		}
+		delete(values, key)
+	}
+	if len(values) > 0 {
+		return errors.New("price needs both input and output: what is free must say so with 0")
+	}
+	return nil
 }
 
 // Cost of a usage in USD. Cached input is billed here at the full input price:

@@ -34,8 +34,8 @@ func DefaultConfig() Config {
 func (c *Config) Validate() error {
 	var errs []error
 	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
-	if !(c.DailyUSD >= 0) {
-		bad("daily_usd is %v; it must not be negative", c.DailyUSD)
+	if !(c.DailyUSD >= 0 && c.DailyUSD <= 1e8) {
+		bad("daily_usd is %v: 0 to 100 million", c.DailyUSD)
 	}
 	if c.Attempts < 1 || c.Attempts > 10 {
 		bad("attempts is %d: 1 to 10", c.Attempts)

@@ -51,7 +51,7 @@ func (l *lane) run(ctx, work context.Context, ledger *Ledger, claims *journal.Cl
 				continue
 			}
 		}
-		if l.paused() {
+		if l.pauseLeft() > 0 {
 			sleep(ctx, 50*time.Millisecond)
 			continue
 		}
@@ -124,7 +124,7 @@ func (l *lane) records(ctx context.Context, d *journal.Delivery) (again time.Dur
 	var list []*journal.Exchange
 	err = d.Err
 	if err == nil {
-		list, err = journal.DecodeExchanges(d.Data)
+		list, err = journal.ReadExchanges(d.Subject, d.Data)
 	}
 	if err != nil {
 		return 0, l.deadMessage(ctx, d, err)
@@ -132,7 +132,7 @@ func (l *lane) records(ctx context.Context, d *journal.Delivery) (again time.Dur
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	for _, ex := range list {
-		if !l.wants(ex, d.Subject) {
+		if !l.c.Wants(ex.Submodule) {
 			continue
 		}
 		select {
@@ -153,21 +153,12 @@ func (l *lane) records(ctx context.Context, d *journal.Delivery) (again time.Dur
 	return again, err
 }
 
-func (l *lane) wants(ex *journal.Exchange, subject string) bool {
-	submodule, source, ok := journal.SubjectOf(subject)
-	if !ok || !l.c.Wants(submodule) {
-		return false
-	}
-	// The subject decides what a record is, whatever the record says.
-	ex.Submodule, ex.Source = submodule, source
-	return true
-}
-
-// paused tells whether the lane waits after a fault of ours.
-func (l *lane) paused() bool {
+// pauseLeft is how much longer the lane waits after a fault of ours, 0 when it
+// does not.
+func (l *lane) pauseLeft() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return time.Now().Before(l.pausedUntil)
+	return max(0, time.Until(l.pausedUntil))
 }
 
 // pause stops the lane after a fault that says nothing about the model, longer
@@ -175,8 +166,8 @@ func (l *lane) paused() bool {
 func (l *lane) pause(err *llm.Error) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if time.Now().Before(l.pausedUntil) {
-		return time.Until(l.pausedUntil) // one of many calls that met the same fault
+	if left := time.Until(l.pausedUntil); left > 0 {
+		return max(left, time.Millisecond) // one of many calls that met the same fault
 	}
 	base, most := time.Second, 30*time.Second
 	if err.Class == llm.ClassAccess || err.Class == llm.ClassNotFound {

@@ -26,6 +26,9 @@ type Ledger struct {
 	kv    jetstream.KeyValue
 	caps  map[string]int64 // by scope
 	today func() string
+	// gate lets one call at a time talk to the broker. The purses are never
+	// locked meanwhile, so that figures are shown also when it does not answer.
+	gate chan struct{}
 
 	mu     sync.Mutex
 	purses map[string]*purse // by day and scope
@@ -33,7 +36,8 @@ type Ledger struct {
 	seen   map[string]int64  // what each account was last seen to be charged
 }
 
-// A purse is the local allowance of one scope on one day.
+// A purse is the local allowance of one scope on one day. free is below 0 where
+// a call cost more than was reserved for it.
 type purse struct {
 	free     int64
 	reserved int64
@@ -49,10 +53,18 @@ type account struct {
 // ErrOverBudget tells that the day's budget does not allow the call.
 var ErrOverBudget = errors.New("the day's budget is spent")
 
-// errLater tells that the budget is held by calls in flight, which may free it.
-var errLater = errors.New("the day's budget is reserved by calls in flight")
-
 const scopeAll = "all"
+
+// mostUSD bounds every amount, far above any budget and far below an overflow.
+const mostUSD = 1e9
+
+// nano is usd in whole nano-dollars, rounded up.
+func nano(usd float64) int64 {
+	if !(usd < mostUSD) { // also what is not a number
+		return mostUSD * 1e9
+	}
+	return int64(math.Ceil(max(0, usd) * 1e9))
+}
 
 // NewLedger opens the ledger. endpoints gives the own daily cap in USD of those
 // endpoints that have one.
@@ -61,12 +73,13 @@ func NewLedger(ctx context.Context, j *journal.Journal, dailyUSD float64, endpoi
 	if err != nil {
 		return nil, err
 	}
-	caps := map[string]int64{scopeAll: int64(dailyUSD * 1e9)}
+	caps := map[string]int64{scopeAll: nano(dailyUSD)}
 	for name, usd := range endpoints {
-		caps["endpoint-"+journal.Escape(name)] = int64(usd * 1e9)
+		caps[scopeOf(name)] = nano(usd)
 	}
 	l := &Ledger{
-		kv: kv, caps: caps, purses: map[string]*purse{}, freed: make(chan struct{}), seen: map[string]int64{},
+		kv: kv, caps: caps, gate: make(chan struct{}, 1),
+		purses: map[string]*purse{}, freed: make(chan struct{}), seen: map[string]int64{},
 		today: func() string { return time.Now().UTC().Format(time.DateOnly) },
 	}
 	acc, _, err := l.account(ctx, l.today()+"."+scopeAll)
@@ -76,6 +89,8 @@ func NewLedger(ctx context.Context, j *journal.Journal, dailyUSD float64, endpoi
 	l.seen[l.today()+"."+scopeAll] = acc.ChargedNano
 	return l, nil
 }
+
+func scopeOf(endpoint string) string { return "endpoint-" + journal.Escape(endpoint) }
 
 // account reads a day's entry; nil without an error when there is none yet.
 func (l *Ledger) account(ctx context.Context, key string) (acc account, entry jetstream.KeyValueEntry, err error) {
@@ -103,13 +118,24 @@ type Reservation struct {
 // is only held by calls in flight. It fails with ErrOverBudget, with the
 // broker's error, or with that of ctx.
 func (l *Ledger) Reserve(ctx context.Context, endpoint string, usd float64) (*Reservation, error) {
+	amount := nano(usd)
 	for {
-		l.mu.Lock()
-		freed := l.freed
-		r, err := l.reserve(ctx, endpoint, int64(math.Ceil(usd*1e9)))
-		l.mu.Unlock()
-		if !errors.Is(err, errLater) {
-			return r, err
+		r, short, freed := l.reserve(endpoint, amount)
+		if r != nil {
+			return r, nil
+		}
+		if amount > short.limit {
+			return nil, ErrOverBudget
+		}
+		got, err := l.fill(ctx, short)
+		if err != nil {
+			return nil, err
+		}
+		if got {
+			continue
+		}
+		if !l.held(short.key) {
+			return nil, ErrOverBudget
 		}
 		select {
 		case <-ctx.Done():
@@ -119,48 +145,70 @@ func (l *Ledger) Reserve(ctx context.Context, endpoint string, usd float64) (*Re
 	}
 }
 
-func (l *Ledger) reserve(ctx context.Context, endpoint string, amount int64) (*Reservation, error) {
-	r := &Reservation{l: l, amount: amount}
+// A shortage is a purse that does not hold what a call needs.
+type shortage struct {
+	key           string
+	limit, amount int64
+}
+
+// reserve takes the amount from all of the call's purses, or from none and says
+// which one is short; freed is closed when money comes back.
+func (l *Ledger) reserve(endpoint string, amount int64) (r *Reservation, short shortage, freed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var keys []string
 	day := l.today()
-	for _, scope := range []string{scopeAll, "endpoint-" + journal.Escape(endpoint)} {
+	for _, scope := range []string{scopeAll, scopeOf(endpoint)} {
 		limit, ok := l.caps[scope]
 		if !ok {
 			continue
 		}
 		key := day + "." + scope
-		if err := l.take(ctx, key, limit, amount); err != nil {
-			r.settle(0)
-			return nil, err
+		if l.purses[key] == nil {
+			l.purses[key] = &purse{}
 		}
-		r.keys = append(r.keys, key)
+		if p := l.purses[key]; p.free < amount {
+			return nil, shortage{key, limit, amount}, l.freed
+		}
+		keys = append(keys, key)
 	}
-	return r, nil
+	for _, key := range keys {
+		l.purses[key].free -= amount
+		l.purses[key].reserved += amount
+	}
+	return &Reservation{l: l, keys: keys, amount: amount}, short, nil
 }
 
-// take moves amount from the purse's free money to its reserved money, after
-// filling the purse where needed.
-func (l *Ledger) take(ctx context.Context, key string, limit, amount int64) error {
-	p := l.purses[key]
-	if p == nil {
-		p = &purse{}
-		l.purses[key] = p
+// held tells whether calls in flight may bring money back to a purse.
+func (l *Ledger) held(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.purses[key].reserved > 0
+}
+
+// fill draws what a purse is short of; false when the day's account does not
+// hold it. Another call may have filled the purse while this one waited.
+func (l *Ledger) fill(ctx context.Context, short shortage) (bool, error) {
+	select {
+	case l.gate <- struct{}{}:
+		defer func() { <-l.gate }()
+	case <-ctx.Done():
+		return false, ctx.Err()
 	}
-	if p.free < amount {
-		got, err := l.draw(ctx, key, limit, amount-p.free)
-		if err != nil {
-			return err
-		}
-		if got == 0 && p.reserved > 0 {
-			return errLater
-		}
-		if got == 0 {
-			return ErrOverBudget
-		}
-		p.free += got
+	l.mu.Lock()
+	need := short.amount - l.purses[short.key].free
+	l.mu.Unlock()
+	if need <= 0 {
+		return true, nil
 	}
-	p.free -= amount
-	p.reserved += amount
-	return nil
+	got, err := l.draw(ctx, short.key, short.limit, need)
+	if err != nil || got == 0 {
+		return false, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.purses[short.key].free += got
+	return true, nil
 }
 
 // draw charges at least need to the day's account, more where there is plenty;
@@ -175,7 +223,7 @@ func (l *Ledger) draw(ctx context.Context, key string, limit, need int64) (int64
 		if left := limit - acc.ChargedNano; need > 0 {
 			acc.CapNano = limit
 			if need > left {
-				l.seen[key] = acc.ChargedNano
+				l.saw(key, acc.ChargedNano)
 				return 0, nil
 			}
 			amount = max(need, left/100)
@@ -196,43 +244,51 @@ func (l *Ledger) draw(ctx context.Context, key string, limit, need int64) (int64
 		if err != nil {
 			return 0, fmt.Errorf("write ledger: %w", err)
 		}
-		l.seen[key] = acc.ChargedNano
+		l.saw(key, acc.ChargedNano)
 		return amount, nil
 	}
 }
 
-// Settle books what the call cost, at most what was reserved, and frees the rest.
-func (r *Reservation) Settle(usd float64) {
-	r.l.mu.Lock()
-	defer r.l.mu.Unlock()
-	r.settle(min(r.amount, int64(math.Ceil(usd*1e9))))
-	close(r.l.freed)
-	r.l.freed = make(chan struct{})
+func (l *Ledger) saw(key string, charged int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen[key] = charged
 }
 
+// Settle books what the call cost and frees the rest. A call that cost more than
+// its bound is booked as it was billed, and the next one has to find the money.
+func (r *Reservation) Settle(usd float64) { r.settle(nano(usd)) }
+
 // SettleFull books the whole reservation: the call may have cost anything.
-func (r *Reservation) SettleFull() { r.Settle(float64(r.amount) / 1e9) }
+func (r *Reservation) SettleFull() { r.settle(r.amount) }
 
 func (r *Reservation) settle(cost int64) {
+	r.l.mu.Lock()
+	defer r.l.mu.Unlock()
 	for _, key := range r.keys {
 		p := r.l.purses[key]
 		p.reserved -= r.amount
 		p.free += r.amount - cost
 		p.spent += cost
 	}
+	close(r.l.freed)
+	r.l.freed = make(chan struct{})
 }
 
 // Close gives unspent allowances back. What is still reserved stays charged.
 func (l *Ledger) Close(ctx context.Context) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	var errs []error
+	free := map[string]int64{}
 	for key, p := range l.purses {
-		if p.free > 0 {
-			_, err := l.draw(ctx, key, math.MaxInt64, -p.free)
-			errs = append(errs, err)
-			p.free = 0
+		if p.free != 0 {
+			free[key], p.free = p.free, 0
 		}
+	}
+	l.mu.Unlock()
+	var errs []error
+	for key, amount := range free {
+		_, err := l.draw(ctx, key, math.MaxInt64, -amount)
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -275,6 +276,74 @@ func TestBudgetStopsBeforeTheCap(t *testing.T) {
 	b.trials(len(all) + 4)
 	if bill := float64(b.client.calls.Load()) * 0.015; bill > 0.5 {
 		t.Errorf("after a restart the bill is $%.3f", bill)
+	}
+}
+
+func TestBillAboveTheBoundIsBookedAndStops(t *testing.T) {
+	// A call is bound by $0.20 and billed $2: an endpoint that does not keep to its limit.
+	b := newBench(t, &scripted{answer: func(context.Context, int64, *llm.Call) (*llm.Response, error) {
+		return &llm.Response{Text: "much", Finish: llm.FinishStop, Usage: &llm.Usage{OutputTokens: 2000}}, nil
+	}})
+	b.cfg.DailyUSD, b.ep.Concurrency = 5, 1
+	publish(t, b.j, 20, nil)
+	r, _ := b.start("one")
+	b.trials(20)
+	if n := b.client.calls.Load(); n != 3 { // after two of $2, $1 is left, which allows one more of at most $0.20
+		t.Errorf("%d calls of $2 on a budget of $5", n)
+	}
+	if spent := r.SpentToday(); spent != 2*float64(b.client.calls.Load()) {
+		t.Errorf("ledger %v", spent)
+	}
+}
+
+func TestAbsurdBoundIsOverBudgetNotCredit(t *testing.T) {
+	b := newBench(t, &scripted{answer: fine, output: math.MaxInt})
+	publish(t, b.j, 3, nil)
+	r, _ := b.start("one")
+	for _, tr := range b.trials(3) {
+		if tr.Disposition != journal.OverBudget {
+			t.Errorf("%s: %s", tr.Disposition, tr.Reason)
+		}
+	}
+	if _, charged, _ := r.Charged(); charged != 0 {
+		t.Errorf("charged %v", charged)
+	}
+}
+
+func TestFiguresDoNotWaitForTheBroker(t *testing.T) {
+	b := newBench(t, &scripted{answer: fine})
+	l, err := NewLedger(t.Context(), b.j, 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.gate <- struct{}{} // somebody waits for the broker
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := l.Reserve(ctx, "llama-3.3", 0.1); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Reserve: %v", err)
+	}
+	l.SpentToday()
+	l.Charged()
+}
+
+func TestPauseHoldsBackEveryCall(t *testing.T) {
+	b := newBench(t, &scripted{answer: func(context.Context, int64, *llm.Call) (*llm.Response, error) {
+		return nil, &llm.Error{Class: llm.ClassThrottled, Status: 429, RetryAfter: time.Hour}
+	}})
+	b.ep.Concurrency = 4
+	publish(t, b.j, 60, nil)
+	r, _ := b.start("one")
+	deadline := time.Now().Add(10 * time.Second)
+	for r.Status()["llama-3.3"].PausedFor == "" || r.Status()["llama-3.3"].InFlight > 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("never paused")
+		}
+		<-time.After(time.Millisecond)
+	}
+	seen := b.client.calls.Load()
+	<-time.After(300 * time.Millisecond) // a pause that does not hold would show by now
+	if n := b.client.calls.Load(); n != seen || n > 8 {
+		t.Errorf("%d calls, then %d: at most those in flight may meet the fault", seen, n)
 	}
 }
 

@@ -38,6 +38,9 @@ func (l *lane) try(ctx context.Context, ex *journal.Exchange, d *journal.Deliver
 	if !call.Comparable() {
 		return 0, l.finish(ctx, t, journal.NotComparable, "blocking gap")
 	}
+	if left := l.pauseLeft(); left > 0 {
+		return max(left, time.Millisecond), nil
+	}
 	return l.claimed(ctx, t, call)
 }
 
@@ -116,6 +119,10 @@ func (l *lane) call(ctx context.Context, t *journal.Trial, call *llm.Call) (time
 		if err != nil {
 			return 0, err
 		}
+		if left := l.pauseLeft(); left > 0 { // another call met a fault meanwhile
+			money.Settle(0)
+			return max(left, time.Millisecond), nil
+		}
 		resp, err := l.attempt(ctx, call)
 		last = err
 		usd, sure := l.settle(money, resp, err)
@@ -185,7 +192,7 @@ func backoff(n int) time.Duration {
 func (l *lane) newTrial(ex *journal.Exchange, seq uint64) *journal.Trial {
 	ep := &l.c.Endpoint
 	t := &journal.Trial{
-		Schema: journal.SchemaVersion, ID: journal.TrialID(ex.ID, ep.Name, ep.Model, "", 0),
+		Schema: journal.SchemaVersion, ID: journal.TrialID(ex.Key(seq), ep.Name, ep.Model, "", 0),
 		ExchangeID: ex.ID, ExchangeSeq: seq, At: ex.At, Source: ex.Source,
 		Submodule: ex.Submodule, Conversation: ex.Conversation, ConversationSource: ex.ConversationSource, Unit: ex.Unit,
 		Candidate: ep.Name, Model: ep.Model,

@@ -52,7 +52,10 @@ func offline(ctx context.Context, cfg *Config) (*admin, error) {
 	done := make(chan error, 1)
 	go func() { done <- p.run(ctx, nil) }()
 	a.close = func() { cancel(); <-done }
-	const wait = 30 * time.Second
+	wait := 30 * time.Second // an own store may be large; a NATS that is away stays away
+	if cfg.NATS.Mode == "external" {
+		wait = 8 * time.Second
+	}
 	reading, stop := context.WithTimeout(ctx, wait)
 	defer stop()
 	err = p.settled(reading)

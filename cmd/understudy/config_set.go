@@ -15,7 +15,7 @@ import (
 // endpoint."llama-3.3-70b".concurrency=16.
 func (c *Config) set(override string) error {
 	left, value, ok := strings.Cut(override, "=")
-	if !ok {
+	if !ok || strings.ContainsAny(override, "\r\n") {
 		return errors.New("want section.key=value")
 	}
 	path := splitKey(strings.TrimSpace(left))

@@ -235,6 +235,15 @@ func TestBadConfig(t *testing.T) {
 			return strings.Replace(s, `model = "us.meta.llama3-3-70b-instruct-v1:0"`, "model = \"arn:aws:bedrock:us-east-1:1:application-inference-profile/x\"\nprice = { input = 1, output = 1 }", 1)
 		},
 			want: []string{"no family is known", "set family"}},
+		"half a price":     {edit: func(s string) string { return s + "price = { input = 1.0 }\n" }, want: []string{"both input and output"}},
+		"empty price":      {edit: func(s string) string { return s + "price = {}\n" }, want: []string{"both input and output"}},
+		"budget no number": {edit: func(s string) string { return s + "daily_usd = nan\n" }, want: []string{"daily_usd is NaN"}},
+		"endless budget":   {edit: func(s string) string { return s + "[replay]\ndaily_usd = inf\n" }, want: []string{"daily_usd is +Inf"}},
+		"absurd slots":     {edit: func(s string) string { return s + "concurrency = 9223372036854775807\n" }, want: []string{"1 to 10000"}},
+		"no credentials": {edit: func(s string) string {
+			return s + "[nats]\nmode = \"external\"\nurl = \"nats://127.0.0.1:1\"\ncredentials = \"/nowhere\"\n"
+		}, want: []string{"credentials cannot be read"}},
+		"set two lines":    {sets: []string{"replay.daily_usd=1\n[log]\nlevel=\"debug\""}, want: []string{"section.key=value"}},
 		"judge models":     {edit: func(s string) string { return s + "[judge]\nendpoints = [\"live\"]\n" }, want: []string{"model judges are not", "[judge]"}},
 		"plain http":       {edit: func(s string) string { return strings.Replace(s, "https://api.openai.com", "http://api.openai.com", 1) }, want: []string{"plain http"}},
 		"set unknown":      {sets: []string{"replay.atempts=3"}, want: []string{"--set", `did you mean "attempts"?`}},

@@ -20,7 +20,7 @@ import (
 func (p *process) diff(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
 	defer cancel()
-	ex, err := p.j.FindExchange(ctx, r.PathValue("exchange"))
+	ex, seq, err := p.j.FindExchange(ctx, r.PathValue("exchange"))
 	if err != nil {
 		fail(w, err)
 		return
@@ -31,7 +31,7 @@ func (p *process) diff(w http.ResponseWriter, r *http.Request) {
 	for _, name := range cfg.candidates(ex.Submodule) {
 		ep, _ := cfg.endpoint(name)
 		fmt.Fprintf(w, "\n── candidate %s\n", name)
-		id := journal.TrialID(ex.ID, ep.Name, ep.Model, "", 0)
+		id := journal.TrialID(ex.Key(seq), ep.Name, ep.Model, "", 0)
 		t, err := p.j.Trial(ctx, ex.Submodule, name, id)
 		if errors.Is(err, journal.ErrNotFound) {
 			fmt.Fprintln(w, "not tried yet")

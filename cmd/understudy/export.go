@@ -54,7 +54,7 @@ type trialLine struct {
 func (p *process) exportExchanges(ctx context.Context, enc *json.Encoder) error {
 	cfg := p.config()
 	return p.j.Read(ctx, journal.StreamExchanges, []string{"understudy.exchange.*"}, func(m *journal.Message) error {
-		list, err := journal.DecodeExchanges(m.Data)
+		list, err := journal.ReadExchanges(m.Subject, m.Data)
 		if err != nil {
 			return nil // a dead letter for every candidate, with its reason
 		}

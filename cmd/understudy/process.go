@@ -30,6 +30,7 @@ type process struct {
 	set    *metrics.Set
 	start  time.Time
 	who    identify
+	level  *slog.LevelVar // of log, nil where a reload does not change it
 
 	j        *journal.Journal
 	admin    *daemon.Admin
@@ -89,7 +90,7 @@ func newReader(cfg *Config, log *slog.Logger) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.admin, err = daemon.ListenAdmin("", cfg.NATS.Dir); err != nil {
+	if p.admin, err = daemon.ListenSocket(cfg.NATS.Dir); err != nil {
 		p.close()
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -21,7 +22,13 @@ var runVerb = &verb{
 		if _, err := e.parse(args, 0, 0); err != nil {
 			return err
 		}
-		stages, err := parseStages(*list)
+		stages := stageNames
+		var err error
+		e.flags.Visit(func(f *flag.Flag) {
+			if f.Name == "stages" {
+				stages, err = parseStages(*list)
+			}
+		})
 		if err != nil {
 			return err
 		}
@@ -40,13 +47,8 @@ var runVerb = &verb{
 		if err != nil {
 			return err
 		}
-		return p.run(ctx, func() (*Config, error) {
-			cfg, err := loadConfig(e.config, e.sets)
-			if err == nil {
-				cfg.Log.Apply(&level)
-			}
-			return cfg, err
-		})
+		p.level = &level
+		return p.run(ctx, func() (*Config, error) { return loadConfig(e.config, e.sets) })
 	},
 }
 

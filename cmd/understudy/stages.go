@@ -9,11 +9,8 @@ import (
 // stageNames in the order of the flow.
 var stageNames = []string{"capture", "replay", "judge", "canary"}
 
-// parseStages reads a comma-separated list; empty means all.
+// parseStages reads a comma-separated list.
 func parseStages(s string) ([]string, error) {
-	if s == "" {
-		return stageNames, nil
-	}
 	var out []string
 	for name := range strings.SplitSeq(s, ",") {
 		name = strings.TrimSpace(name)

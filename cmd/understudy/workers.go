@@ -189,6 +189,9 @@ func (p *process) reload(ctx context.Context, read func() (*Config, error)) erro
 	before := p.workers
 	p.cfg, p.workers = cfg, w
 	p.mu.Unlock()
+	if p.level != nil {
+		cfg.Log.Apply(p.level)
+	}
 	p.accounts.SetCandidates(cfg.candidates)
 	before.stop()
 	w.start(ctx)

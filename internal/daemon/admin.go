@@ -29,17 +29,26 @@ func ListenAdmin(addr, dir string) (*Admin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin.listen: %w; free the address or set another [admin] listen", err)
 	}
+	a, err := ListenSocket(dir)
+	if err != nil {
+		tcp.Close()
+		return nil, err
+	}
+	a.tcp = tcp
+	return a, nil
+}
+
+// ListenSocket binds the socket alone.
+func ListenSocket(dir string) (*Admin, error) {
 	path := filepath.Join(dir, SocketName)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		tcp.Close()
 		return nil, fmt.Errorf("remove old admin socket: %w", err)
 	}
 	unix, err := listenUnix(dir)
 	if err != nil {
-		tcp.Close()
 		return nil, fmt.Errorf("open admin socket: %w", err)
 	}
-	return &Admin{tcp: tcp, unix: unix}, nil
+	return &Admin{unix: unix}, nil
 }
 
 // listenUnix binds through the directory's descriptor: the path of a socket
@@ -74,14 +83,23 @@ func DialAdmin(ctx context.Context, dir string) (net.Conn, error) {
 	return dialer.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), SocketName))
 }
 
-// Addr is the bound address of the listener.
-func (a *Admin) Addr() string { return a.tcp.Addr().String() }
+// Addr is the bound address of the listener, empty without one.
+func (a *Admin) Addr() string {
+	if a.tcp == nil {
+		return ""
+	}
+	return a.tcp.Addr().String()
+}
 
 // Serve serves the open handler on the listener and the full one on the
 // socket until ctx ends.
 func (a *Admin) Serve(ctx context.Context, open, full http.Handler) error {
 	fail := make(chan error, 2)
-	for l, h := range map[net.Listener]http.Handler{a.tcp: open, a.unix: full} {
+	handlers := map[net.Listener]http.Handler{a.unix: full}
+	if a.tcp != nil {
+		handlers[a.tcp] = open
+	}
+	for l, h := range handlers {
 		s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 		a.servers = append(a.servers, s)
 		go func() { fail <- s.Serve(l) }()
@@ -98,7 +116,9 @@ func (a *Admin) Serve(ctx context.Context, open, full http.Handler) error {
 
 // Close ends both listeners and their connections.
 func (a *Admin) Close() {
-	a.tcp.Close()
+	if a.tcp != nil {
+		a.tcp.Close()
+	}
 	a.unix.Close()
 	for _, s := range a.servers {
 		s.Close()

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -95,6 +97,16 @@ func (c *Config) Validate() error {
 			errs = append(errs, err)
 		}
 	}
+	for key, path := range map[string]string{"credentials": c.Credentials, "tls_ca": c.TLSCA, "tls_cert": c.TLSCert, "tls_key": c.TLSKey} {
+		if path == "" {
+			continue
+		}
+		if f, err := os.Open(path); err != nil {
+			bad("%s cannot be read: %w", key, err)
+		} else {
+			f.Close()
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -115,8 +127,8 @@ func validURLs(list string) error {
 }
 
 func loopback(addr string) error {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
+	host, port, err := net.SplitHostPort(addr)
+	if n, e := strconv.Atoi(port); err != nil || e != nil || n < 1 || n > 65535 {
 		return fmt.Errorf("listen %q is not host:port", addr)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {

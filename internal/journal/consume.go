@@ -161,6 +161,7 @@ func (j *Journal) Exchange(ctx context.Context, seq uint64, id string) (*Exchang
 	if err != nil {
 		return nil, fmt.Errorf("read exchange %s in message %d: %w", id, seq, err)
 	}
+	e.Submodule, e.Source, _ = SubjectOf(m.Subject)
 	return e, nil
 }
 
@@ -244,7 +245,4 @@ func (j *Journal) readTrial(ctx context.Context, m jetstream.Msg) (*Trial, error
 }
 
 // Records is how many records the message says it holds, at least 1.
-func (d *Delivery) Records() int {
-	m := Message{Header: d.Header}
-	return m.count()
-}
+func (d *Delivery) Records() int { return countOf(d.Subject, d.Header) }

@@ -23,39 +23,38 @@ func IDTime(id string) (time.Time, bool) {
 }
 
 // FindExchange looks an exchange up by its id. One of our own ids says from
-// where to read; another id means reading the stream from its start.
-func (j *Journal) FindExchange(ctx context.Context, id string) (*Exchange, error) {
+// where to read; another id means reading the stream from its start. seq is the
+// sequence of its message.
+func (j *Journal) FindExchange(ctx context.Context, id string) (e *Exchange, seq uint64, err error) {
 	if err := j.usable("find exchange"); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	cfg := jetstream.OrderedConsumerConfig{}
 	if at, ok := IDTime(id); ok {
 		from := at.Add(-time.Second) // the broker's clock may lag a little
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
 	}
-	var found *Exchange
 	errFound := errors.New("found")
-	err := j.readAll(ctx, StreamExchanges, cfg, func(m *Message) error {
-		list, err := DecodeExchanges(m.Data)
+	err = j.readAll(ctx, StreamExchanges, cfg, func(m *Message) error {
+		list, err := ReadExchanges(m.Subject, m.Data)
 		if err != nil {
 			return nil // unreadable messages are dead letters elsewhere
 		}
-		for _, e := range list {
-			if e.ID == id {
-				found = e
-				found.Submodule, found.Source, _ = SubjectOf(m.Subject)
+		for _, x := range list {
+			if x.ID == id {
+				e, seq = x, m.Seq
 				return errFound
 			}
 		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, errFound) {
-		return nil, err
+		return nil, 0, err
 	}
-	if found == nil {
-		return nil, fmt.Errorf("exchange %s: %w", id, ErrNotFound)
+	if e == nil {
+		return nil, 0, fmt.Errorf("exchange %s: %w", id, ErrNotFound)
 	}
-	return found, nil
+	return e, seq, nil
 }
 
 // Trial reads a trial, or ErrNotFound.

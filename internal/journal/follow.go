@@ -138,9 +138,18 @@ func (j *Journal) Keep(ctx context.Context, what string, follow func(context.Con
 	}
 }
 
-// count is the number of records in an exchange message.
-func (m *Message) count() int {
-	if n, err := strconv.Atoi(m.Header.Get(HeaderCount)); err == nil && n > 0 {
+// count is the number of records in an exchange message: of another publisher's
+// always one, of ours what its header says.
+func (m *Message) count() int { return countOf(m.Subject, m.Header) }
+
+// maxRecords bounds what a message is believed to hold.
+const maxRecords = 4096
+
+func countOf(subject string, header nats.Header) int {
+	if _, source, _ := SubjectOf(subject); source != SourceCapture {
+		return 1
+	}
+	if n, err := strconv.Atoi(header.Get(HeaderCount)); err == nil && n > 0 && n <= maxRecords {
 		return n
 	}
 	return 1

@@ -59,6 +59,27 @@ func DecodeExchanges(data []byte) ([]*Exchange, error) {
 	return list, nil
 }
 
+// ReadExchanges reads the records of a message. Its subject, not the records, says
+// which sub-module they belong to and whether our own proxy captured them; a
+// foreign message holds exactly one.
+func ReadExchanges(subject string, data []byte) ([]*Exchange, error) {
+	submodule, source, ok := SubjectOf(subject)
+	if !ok {
+		return nil, fmt.Errorf("subject %q holds no exchanges", subject)
+	}
+	list, err := DecodeExchanges(data)
+	if err != nil {
+		return nil, err
+	}
+	if source != SourceCapture && len(list) != 1 {
+		return nil, fmt.Errorf("message of another publisher holds %d records; send one in each", len(list))
+	}
+	for _, e := range list {
+		e.Submodule, e.Source = submodule, source
+	}
+	return list, nil
+}
+
 // findExchange reads the record with the given id. A record of our own writing is
 // told by the bytes of its id, without decoding its neighbours; another program
 // may write its JSON in other ways, so what is not found so is looked for again.

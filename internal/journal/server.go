@@ -32,6 +32,12 @@ func startServer(cfg Config, log *slog.Logger) (*server.Server, error) {
 		DisableJetStreamBanner: true,
 	}
 	if cfg.Listen != "" {
+		// The server would wait long for a port that is taken.
+		probe, err := net.Listen("tcp", cfg.Listen)
+		if err != nil {
+			return nil, fmt.Errorf("nats.listen: %w; free the address or set another [nats] listen", err)
+		}
+		probe.Close()
 		host, port, err := net.SplitHostPort(cfg.Listen)
 		if err != nil {
 			return nil, fmt.Errorf("nats.listen: %w", err)

@@ -94,6 +94,16 @@ type Side struct {
 	Checks    map[string]bool    `json:"checks,omitempty"`
 }
 
+// Key identifies the exchange in the id of a trial. Our own ids are unique. What
+// another publisher calls its exchange may be anything, one of our ids among it,
+// so there the source and the message, by its sequence, count as well.
+func (e *Exchange) Key(seq uint64) string {
+	if e.Source == SourceCapture {
+		return e.ID
+	}
+	return fmt.Sprintf("%s\x00%s\x00%d", e.Source, e.ID, seq)
+}
+
 // TrialID is the identity of a trial: the same exchange, endpoint, prompt
 // revision, parameters and attempt set always give the same id, so that the
 // stream can refuse a second one.

@@ -92,12 +92,20 @@ func transport(concurrency int) *http.Transport {
 }
 
 // Prepare translates req for the endpoint's model. A limit that the request
-// does not have is not added: it bounds the reservation alone.
+// does not have is set to the endpoint's, with a gap: only so is the bill bounded.
 func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
+	var limited []llm.Gap
+	if req.MaxTokens == nil {
+		limit := c.endpoint.MaxOutputTokens
+		limited = append(limited, llm.LimitGap(limit))
+		own := *req
+		own.MaxTokens, req = &limit, &own
+	}
 	tr, err := Translate(req, c.family)
 	if err != nil {
 		return nil, c.fault(err, nil)
 	}
+	tr.Gaps = append(tr.Gaps, limited...)
 	call := &llm.Call{
 		Body: tr.Body, Gaps: tr.Gaps, Streamed: tr.Streamed, Detail: tr,
 		MaxInputTokens:  len(tr.Body) + imageTokens*tr.Images,

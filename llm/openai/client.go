@@ -71,17 +71,25 @@ func transport(concurrency int) *http.Transport {
 }
 
 // Prepare gives the call's body: that of Request.Raw, byte for byte but for the
-// model and the stream options, or the encoded request where it was built in
-// Go. This wire has no gaps.
+// model, the stream options and a limit of output tokens where it has none, or
+// the encoded request where it was built in Go. This wire has no other gap.
 func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
+	var gaps []llm.Gap
+	limit := 0
+	if req.MaxTokens == nil {
+		limit = c.endpoint.MaxOutputTokens
+		gaps = append(gaps, llm.LimitGap(limit))
+		own := *req
+		own.MaxTokens, req = &limit, &own
+	}
 	var body []byte
 	if req.Raw != nil {
-		body = splice(req.Raw, c.endpoint.Model)
+		body = splice(req.Raw, c.endpoint.Model, limit)
 	} else {
 		body = EncodeRequest(req, c.endpoint.Model)
 	}
 	return &llm.Call{
-		Body: body, Streamed: true,
+		Body: body, Gaps: gaps, Streamed: true,
 		MaxInputTokens:  len(body) + imageTokens*images(req),
 		MaxOutputTokens: c.maxOutput(req),
 	}, nil

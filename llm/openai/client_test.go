@@ -48,14 +48,14 @@ func TestBytesOnTheWire(t *testing.T) {
 	if _, err := client.Do(t.Context(), call); err != nil {
 		t.Fatal(err)
 	}
-	want := `{ "messages":[{"role":"user","content":"<é>"}],"model":"new-model", "zeta":1.50,"stream":true,"stream_options":{"include_usage":true}}`
+	want := `{ "messages":[{"role":"user","content":"<é>"}],"model":"new-model", "zeta":1.50,"stream":true,"stream_options":{"include_usage":true},"max_completion_tokens":4096}`
 	if string(body) != want || string(call.Body) != want {
 		t.Errorf("sent\n got %s\nwant %s", body, want)
 	}
 	if _, ok := header["Authorization"]; ok {
 		t.Error("an endpoint without a key sent an Authorization header")
 	}
-	if !call.Streamed || len(call.Gaps) != 0 {
+	if !call.Streamed || len(call.Gaps) != 1 || call.Gaps[0].Path != "/max_completion_tokens" || !call.Comparable() {
 		t.Errorf("streamed %t, gaps %v", call.Streamed, call.Gaps)
 	}
 }

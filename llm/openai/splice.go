@@ -2,6 +2,7 @@ package openai
 
 import (
 	"bytes"
+	"strconv"
 
 	"understudy/llm"
 )
@@ -12,21 +13,24 @@ type edit struct {
 	with     []byte
 }
 
-// splice gives body with another model and with the stream and its usage asked
-// for. Every other byte, and the order of the keys, stays as it is. body must be
-// a JSON object.
-func splice(body []byte, model string) []byte {
+// splice gives body with another model, with the stream and its usage asked for,
+// and, where limit is above 0, with that limit of output tokens. Every other byte,
+// and the order of the keys, stays as it is. body must be a JSON object.
+func splice(body []byte, model string, limit int) []byte {
 	const usageOn = `{"include_usage":true}`
 	quoted := llm.AppendJSONString(nil, model)
 	var edits []edit
 	seen := map[string]bool{}
 	for key, at := range fields(body) {
-		switch key {
-		case "model":
+		switch {
+		case limit > 0 && (key == "max_tokens" || key == "max_completion_tokens"): // null
+			edits = append(edits, edit{at.from, at.to, strconv.AppendInt(nil, int64(limit), 10)})
+			key = "max_completion_tokens"
+		case key == "model":
 			edits = append(edits, edit{at.from, at.to, quoted})
-		case "stream":
+		case key == "stream":
 			edits = append(edits, edit{at.from, at.to, []byte("true")})
-		case "stream_options":
+		case key == "stream_options":
 			edits = append(edits, usageEdits(body, at)...)
 		default:
 			key = ""
@@ -44,6 +48,9 @@ func splice(body []byte, model string) []byte {
 	add("model", string(quoted))
 	add("stream", "true")
 	add("stream_options", usageOn)
+	if limit > 0 {
+		add("max_completion_tokens", strconv.Itoa(limit))
+	}
 	if len(added) > 0 && skipSpace(body, open) == end {
 		added = added[1:] // the object was empty: no comma first
 	}

@@ -20,6 +20,17 @@ func gunzip(t testing.TB, raw []byte) string {
 	return string(b)
 }
 
+func TestSpliceSetsTheLimit(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"model":"a","stream":true,"stream_options":{"include_usage":true}}`:                   `{"model":"m","stream":true,"stream_options":{"include_usage":true},"max_completion_tokens":9}`,
+		`{"max_tokens":null,"model":"a","stream":true,"stream_options":{"include_usage":true}}`: `{"max_tokens":9,"model":"m","stream":true,"stream_options":{"include_usage":true}}`,
+	} {
+		if got := string(splice([]byte(body), "m", 9)); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
 func TestSplice(t *testing.T) {
 	const added = `"stream":true,"stream_options":{"include_usage":true}`
 	cases := []struct{ name, body, want string }{
@@ -36,7 +47,7 @@ func TestSplice(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if got := string(splice([]byte(c.body), `new/"m"`)); got != c.want {
+			if got := string(splice([]byte(c.body), `new/"m"`, 0)); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 		})
