@@ -17,8 +17,10 @@ type clientBody struct {
 	from   io.Reader
 	length int64 // below 0 when unknown
 	take   *take // nil when the exchange is not recorded
-	closed atomic.Bool
-	failed atomic.Bool // the client did not send what it announced
+	// trailer is the request's own, which the server fills at the body's end.
+	trailer http.Header
+	closed  atomic.Bool
+	failed  atomic.Bool // the client did not send what it announced
 
 	mu sync.Mutex // keeps what is read and what is recorded in one order
 }
@@ -37,6 +39,9 @@ func (b *clientBody) read(p []byte) (int, error) {
 	n, err := b.from.Read(p)
 	if err != nil && err != io.EOF {
 		b.failed.Store(true)
+	}
+	if err == io.EOF {
+		removeOwn(b.trailer)
 	}
 	if b.take != nil {
 		b.take.addRequest(p[:n], b.length, err == io.EOF)

@@ -306,3 +306,16 @@ func TestStreamsHeadComesBeforeItsFirstByte(t *testing.T) {
 	}
 	res.Body.Close()
 }
+
+func TestOwnTrailersStayHere(t *testing.T) {
+	got := make(chan http.Header, 1)
+	r := start(t, provider(t, func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		got <- r.Trailer
+	}), rigConfig{})
+	raw(t, r.url, "POST /v1/files HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-Understudy-Unit\r\n\r\n"+
+		"2\r\nok\r\n0\r\nX-Sum: 1\r\nX-Understudy-Unit: u\r\n\r\n")
+	if d := cmp.Diff(http.Header{"X-Sum": {"1"}}, <-got); d != "" {
+		t.Error(d)
+	}
+}

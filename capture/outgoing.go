@@ -34,6 +34,8 @@ func outgoing(r *http.Request, to *target, body *clientBody) *http.Request {
 	if body != nil {
 		// The server fills the trailers in when it has read the body, before
 		// the transport writes its own.
+		removeOwn(r.Trailer) // those announced; the values come with the body's end
+		body.trailer = r.Trailer
 		out.Body, out.ContentLength, out.Trailer = body, r.ContentLength, r.Trailer
 	}
 	return out
@@ -68,6 +70,15 @@ func passedHeaders(in http.Header) http.Header {
 		h["User-Agent"] = nil // else net/http would send its own
 	}
 	return h
+}
+
+// removeOwn takes our own headers out, which never go upstream.
+func removeOwn(h http.Header) {
+	for k := range h {
+		if strings.HasPrefix(k, ownPrefix) {
+			delete(h, k)
+		}
+	}
 }
 
 func removeHopByHop(h http.Header) {
