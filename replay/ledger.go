@@ -55,6 +55,9 @@ var ErrOverBudget = errors.New("the day's budget is spent")
 
 const scopeAll = "all"
 
+// exactly stands for no limit: what was spent is booked, and no cap changes that.
+const exactly = -1
+
 // mostUSD bounds every amount, far above any budget and far below an overflow.
 const mostUSD = 1e9
 
@@ -135,7 +138,14 @@ func (l *Ledger) Reserve(ctx context.Context, endpoint string, usd float64) (*Re
 			continue
 		}
 		if !l.held(short.key) {
-			return nil, ErrOverBudget
+			// A call may have given its money back just now.
+			if r, _, _ := l.reserve(endpoint, amount); r != nil {
+				return r, nil
+			}
+			if !l.held(short.key) {
+				return nil, ErrOverBudget
+			}
+			continue
 		}
 		select {
 		case <-ctx.Done():
@@ -196,8 +206,18 @@ func (l *Ledger) fill(ctx context.Context, short shortage) (bool, error) {
 		return false, ctx.Err()
 	}
 	l.mu.Lock()
-	need := short.amount - l.purses[short.key].free
+	free := l.purses[short.key].free
 	l.mu.Unlock()
+	if free < 0 { // a call cost more than its bound: every host must know
+		if _, err := l.draw(ctx, short.key, exactly, -free); err != nil {
+			return false, err
+		}
+		l.mu.Lock()
+		l.purses[short.key].free -= free
+		free = l.purses[short.key].free
+		l.mu.Unlock()
+	}
+	need := short.amount - free
 	if need <= 0 {
 		return true, nil
 	}
@@ -212,7 +232,8 @@ func (l *Ledger) fill(ctx context.Context, short shortage) (bool, error) {
 }
 
 // draw charges at least need to the day's account, more where there is plenty;
-// 0 when it does not hold that much. A negative need gives money back.
+// 0 when it does not hold that much. With the limit exactly it charges just need,
+// whatever the cap; a negative need gives money back.
 func (l *Ledger) draw(ctx context.Context, key string, limit, need int64) (int64, error) {
 	for {
 		acc, entry, err := l.account(ctx, key)
@@ -220,7 +241,7 @@ func (l *Ledger) draw(ctx context.Context, key string, limit, need int64) (int64
 			return 0, err
 		}
 		amount := need
-		if left := limit - acc.ChargedNano; need > 0 {
+		if left := limit - acc.ChargedNano; limit != exactly {
 			acc.CapNano = limit
 			if need > left {
 				l.saw(key, acc.ChargedNano)
@@ -287,7 +308,7 @@ func (l *Ledger) Close(ctx context.Context) error {
 	l.mu.Unlock()
 	var errs []error
 	for key, amount := range free {
-		_, err := l.draw(ctx, key, math.MaxInt64, -amount)
+		_, err := l.draw(ctx, key, exactly, -amount)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

@@ -294,6 +294,9 @@ func TestBillAboveTheBoundIsBookedAndStops(t *testing.T) {
 	if spent := r.SpentToday(); spent != 2*float64(b.client.calls.Load()) {
 		t.Errorf("ledger %v", spent)
 	}
+	if _, charged, _ := r.Charged(); charged < 6 || charged > 6.1 {
+		t.Errorf("the day's account says %v of a bill of 6", charged)
+	}
 }
 
 func TestAbsurdBoundIsOverBudgetNotCredit(t *testing.T) {
