@@ -25,7 +25,7 @@ type lane struct {
 	pausedFor   string
 	faults      int // our own faults in a row
 
-	ledger *Ledger
+	ledger *journal.Ledger
 	claims *journal.Claims
 }
 
@@ -34,7 +34,7 @@ func newLane(r *Replay, c Candidate) *lane {
 }
 
 // run fetches until ctx ends and waits for the work in hand, which runs under work.
-func (l *lane) run(ctx, work context.Context, ledger *Ledger, claims *journal.Claims) {
+func (l *lane) run(ctx, work context.Context, ledger *journal.Ledger, claims *journal.Claims) {
 	l.ledger, l.claims = ledger, claims
 	var wg sync.WaitGroup
 	defer wg.Wait()

@@ -37,7 +37,7 @@ type Replay struct {
 	log      *slog.Logger
 	set      *metrics.Set
 
-	ledger atomic.Pointer[Ledger]
+	ledger atomic.Pointer[journal.Ledger]
 }
 
 // New makes the stage. baseline prices the live side of a sub-module; false
@@ -87,12 +87,12 @@ func (r *Replay) Run(ctx context.Context) error {
 }
 
 // open opens ledger and claims, trying again while NATS is away.
-func (r *Replay) open(ctx context.Context) (*Ledger, *journal.Claims, error) {
+func (r *Replay) open(ctx context.Context) (*journal.Ledger, *journal.Claims, error) {
 	for {
-		ledger, err := NewLedger(ctx, r.j, r.cfg.DailyUSD, r.caps)
+		ledger, err := journal.NewLedger(ctx, r.j, journal.AccountReplay, r.cfg.DailyUSD, r.caps)
 		var claims *journal.Claims
 		if err == nil {
-			claims, err = r.j.Claims(ctx, r.instance, r.cfg.AckWait)
+			claims, err = r.j.Claims(ctx, journal.BucketClaims, r.instance, r.cfg.AckWait)
 		}
 		if err == nil {
 			return ledger, claims, nil

@@ -313,22 +313,6 @@ func TestAbsurdBoundIsOverBudgetNotCredit(t *testing.T) {
 	}
 }
 
-func TestFiguresDoNotWaitForTheBroker(t *testing.T) {
-	b := newBench(t, &scripted{answer: fine})
-	l, err := NewLedger(t.Context(), b.j, 1, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.gate <- struct{}{} // somebody waits for the broker
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := l.Reserve(ctx, "llama-3.3", 0.1); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Reserve: %v", err)
-	}
-	l.SpentToday()
-	l.Charged()
-}
-
 func TestPauseHoldsBackEveryCall(t *testing.T) {
 	b := newBench(t, &scripted{answer: func(context.Context, int64, *llm.Call) (*llm.Response, error) {
 		return nil, &llm.Error{Class: llm.ClassThrottled, Status: 429, RetryAfter: time.Hour}

@@ -78,11 +78,9 @@ func (l *lane) claimed(ctx context.Context, t *journal.Trial, call *llm.Call) (t
 		}
 		return l.r.cfg.AckWait / 2, nil
 	}
-	alive, stop := context.WithCancel(ctx)
-	go l.renew(alive, claim)
+	release := claim.Hold(ctx)
 	defer func() {
-		stop()
-		if err := claim.Release(context.WithoutCancel(ctx)); err != nil {
+		if err := release(); err != nil {
 			l.r.log.Debug("release claim", "err", err)
 		}
 	}()
@@ -94,14 +92,6 @@ func (l *lane) claimed(ctx context.Context, t *journal.Trial, call *llm.Call) (t
 	return l.call(ctx, t, call)
 }
 
-func (l *lane) renew(ctx context.Context, claim *journal.Claim) {
-	for sleep(ctx, l.r.cfg.AckWait/3) {
-		if err := claim.Renew(ctx); err != nil {
-			l.r.log.Debug("renew claim", "err", err)
-		}
-	}
-}
-
 // call makes up to the configured attempts and stores the trial.
 func (l *lane) call(ctx context.Context, t *journal.Trial, call *llm.Call) (time.Duration, error) {
 	bound := l.c.Price.Cost(llm.Usage{InputTokens: call.MaxInputTokens, OutputTokens: call.MaxOutputTokens})
@@ -110,10 +100,10 @@ func (l *lane) call(ctx context.Context, t *journal.Trial, call *llm.Call) (time
 	var last error
 	for n := 1; ; n++ {
 		money, err := l.ledger.Reserve(ctx, l.c.Endpoint.Name, bound)
-		if errors.Is(err, ErrOverBudget) && len(t.Attempts) == 0 {
+		if errors.Is(err, journal.ErrOverBudget) && len(t.Attempts) == 0 {
 			return 0, l.finish(ctx, t, journal.OverBudget, fmt.Sprintf("the call may cost $%.4f, which the day's budget no longer holds", bound))
 		}
-		if errors.Is(err, ErrOverBudget) {
+		if errors.Is(err, journal.ErrOverBudget) {
 			break // no money for a further attempt: the last one stands
 		}
 		if err != nil {
@@ -125,7 +115,7 @@ func (l *lane) call(ctx context.Context, t *journal.Trial, call *llm.Call) (time
 		}
 		resp, err := l.attempt(ctx, call)
 		last = err
-		usd, sure := l.settle(money, resp, err)
+		usd, sure := money.Book(l.c.Price, resp, err)
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
@@ -157,23 +147,6 @@ func (l *lane) attempt(ctx context.Context, call *llm.Call) (*llm.Response, erro
 	l.inFlight.Add(1)
 	defer l.inFlight.Add(-1)
 	return l.c.Client.Do(ctx, call)
-}
-
-// settle books an attempt. A call that was refused (an HTTP error) or never sent
-// costs nothing; one that broke without saying its usage may have cost all that
-// was reserved, and its cost is unknown.
-func (l *lane) settle(money *Reservation, resp *llm.Response, err error) (usd float64, known bool) {
-	switch {
-	case resp != nil && resp.Usage != nil:
-		usd = l.c.Price.Cost(*resp.Usage)
-		money.Settle(usd)
-		return usd, true
-	case err != nil && (asError(err).NotSent || asError(err).Status >= 400):
-		money.Settle(0)
-		return 0, true
-	}
-	money.SettleFull()
-	return 0, false
 }
 
 func asError(err error) *llm.Error {

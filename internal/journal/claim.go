@@ -13,22 +13,23 @@ import (
 // claim keeps racing hosts and redelivery from paying twice while nobody
 // crashes; the stream of trials, not the claim, decides what is stored.
 type Claims struct {
-	j     *Journal
-	kv    jetstream.KeyValue
-	owner string
-	life  time.Duration
+	j      *Journal
+	bucket string
+	kv     jetstream.KeyValue
+	owner  string
+	life   time.Duration
 }
 
-// Claims opens the bucket of leases, each of which lives for life unless renewed.
-func (j *Journal) Claims(ctx context.Context, owner string, life time.Duration) (*Claims, error) {
+// Claims opens a bucket of leases, each of which lives for life unless renewed.
+func (j *Journal) Claims(ctx context.Context, bucket, owner string, life time.Duration) (*Claims, error) {
 	if err := j.usable("open claims"); err != nil {
 		return nil, err
 	}
-	kv, err := j.ensureClaims(ctx, life)
+	kv, err := j.ensureClaims(ctx, bucket, life)
 	if err != nil {
 		return nil, err
 	}
-	return &Claims{j: j, kv: kv, owner: owner, life: life}, nil
+	return &Claims{j: j, bucket: bucket, kv: kv, owner: owner, life: life}, nil
 }
 
 // A Claim is a lease in hand.
@@ -56,7 +57,7 @@ func (c *Claims) Take(ctx context.Context, id string) (*Claim, error) {
 func (c *Claims) create(ctx context.Context, id string) (uint64, error) {
 	rev, err := c.kv.Create(ctx, id, []byte(c.owner))
 	if errors.Is(err, jetstream.ErrNoStreamResponse) {
-		if _, err := c.j.ensureClaims(ctx, c.life); err != nil {
+		if _, err := c.j.ensureClaims(ctx, c.bucket, c.life); err != nil {
 			return 0, err
 		}
 		rev, err = c.kv.Create(ctx, id, []byte(c.owner))
@@ -78,6 +79,29 @@ func (c *Claim) Renew(ctx context.Context) error {
 	}
 	c.rev = rev
 	return nil
+}
+
+// Hold keeps the lease alive until the returned function gives it back.
+func (c *Claim) Hold(ctx context.Context) (release func() error) {
+	alive, stop := context.WithCancel(ctx)
+	go func() {
+		tick := time.NewTicker(c.c.life / 3)
+		defer tick.Stop()
+		for {
+			select {
+			case <-alive.Done():
+				return
+			case <-tick.C:
+			}
+			if err := c.Renew(alive); err != nil {
+				c.c.j.log.Debug("renew claim", "err", err)
+			}
+		}
+	}()
+	return func() error {
+		stop()
+		return c.Release(context.WithoutCancel(ctx))
+	}
 }
 
 // Release gives the lease back, so that nobody waits for its end.

@@ -69,6 +69,12 @@ func (j *Journal) Verdict(ctx context.Context, submodule, candidate, id string) 
 	return &v, j.last(ctx, StreamVerdicts, VerdictSubject(submodule, candidate, id), &v)
 }
 
+// Judgement reads the judgement of a trial, or ErrNotFound.
+func (j *Journal) Judgement(ctx context.Context, submodule, endpoint, id string) (*Judgement, error) {
+	var v Judgement
+	return &v, j.last(ctx, StreamVerdicts, JudgementSubject(submodule, endpoint, id), &v)
+}
+
 func (j *Journal) last(ctx context.Context, stream, subject string, record any) error {
 	if err := j.usable("read " + subject); err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -28,7 +27,8 @@ type Journal struct {
 	bodies  jetstream.ObjectStore
 	streams map[string]jetstream.Stream
 
-	claimLife atomic.Int64 // of the bucket of leases, once it is in use
+	mu     sync.Mutex
+	claims map[string]time.Duration // the buckets of leases in use, with a lease's life
 
 	ready  chan struct{}
 	cancel context.CancelFunc
@@ -47,7 +47,7 @@ func Open(cfg Config, log *slog.Logger) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{cfg: cfg, log: log, lock: lock, ready: make(chan struct{})}
+	j := &Journal{cfg: cfg, log: log, lock: lock, ready: make(chan struct{}), claims: map[string]time.Duration{}}
 	if err := j.connect(); err != nil {
 		j.Close()
 		return nil, err

@@ -186,11 +186,11 @@ func TestLargeExchangeGoesThroughTheObjectStore(t *testing.T) {
 func TestClaimIsHeldByOneAndEndsByItself(t *testing.T) {
 	j := openTest(t, testConfig(t))
 	ctx := t.Context()
-	a, err := j.Claims(ctx, "a", 2*time.Second)
+	a, err := j.Claims(ctx, BucketClaims, "a", 2*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, _ := j.Claims(ctx, "b", 2*time.Second)
+	b, _ := j.Claims(ctx, BucketClaims, "b", 2*time.Second)
 	one, err := a.Take(ctx, "t1")
 	if err != nil || one == nil {
 		t.Fatalf("first take: %v, %v", one, err)

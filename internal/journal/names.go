@@ -13,6 +13,12 @@ const (
 	BucketLedger    = "UNDERSTUDY_LEDGER"
 	BucketAccounts  = "UNDERSTUDY_ACCOUNTS"
 	StoreBodies     = "UNDERSTUDY_BODIES"
+	// StreamCache remembers what judges said, by a keyed hash of what they were asked.
+	StreamCache = "UNDERSTUDY_JUDGE_CACHE"
+	// BucketJudgeClaims holds leases on questions to judges.
+	BucketJudgeClaims = "UNDERSTUDY_JUDGE_CLAIMS"
+	// BucketShared holds the site's key and the state of each control.
+	BucketShared = "UNDERSTUDY_SHARED"
 )
 
 // Message headers of ours.
@@ -28,6 +34,8 @@ const (
 	HeaderDisposition = "Understudy-Disposition"
 	HeaderSeq         = "Understudy-Exchange-Seq"
 	HeaderSource      = "Understudy-Source"
+	// HeaderRole tells a control's trials and verdicts from a candidate's.
+	HeaderRole = "Understudy-Role"
 )
 
 var escaper = strings.NewReplacer(".", "=2E", "/", "=2F")
@@ -56,6 +64,11 @@ func TrialSubject(submodule, candidate, id string) string {
 // VerdictSubject is the one subject of a trial's verdict.
 func VerdictSubject(submodule, candidate, id string) string {
 	return "understudy.verdict." + Escape(submodule) + "." + Escape(candidate) + "." + id
+}
+
+// JudgementSubject is the one subject of a trial's judgement.
+func JudgementSubject(submodule, endpoint, id string) string {
+	return "understudy.judgement." + Escape(submodule) + "." + Escape(endpoint) + "." + id
 }
 
 // DecisionSubject is where a cell's decisions are appended.

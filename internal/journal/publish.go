@@ -107,12 +107,21 @@ func (j *Journal) StoreTrial(ctx context.Context, t *Trial) (stored bool, err er
 	m.Header.Set(HeaderDisposition, string(t.Disposition))
 	m.Header.Set(HeaderSeq, strconv.FormatUint(t.ExchangeSeq, 10))
 	m.Header.Set(HeaderSource, t.Source)
+	if t.Role != RoleCandidate {
+		m.Header.Set(HeaderRole, string(t.Role))
+	}
 	return j.storeOnce(ctx, m, t.ID, t)
 }
 
 // StoreVerdict stores v once, as StoreTrial does.
 func (j *Journal) StoreVerdict(ctx context.Context, v *Verdict) (stored bool, err error) {
 	m := nats.NewMsg(VerdictSubject(v.Submodule, v.Candidate, v.TrialID))
+	return j.storeOnce(ctx, m, v.TrialID, v)
+}
+
+// StoreJudgement stores v once, as StoreTrial does.
+func (j *Journal) StoreJudgement(ctx context.Context, v *Judgement) (stored bool, err error) {
+	m := nats.NewMsg(JudgementSubject(v.Submodule, v.Candidate, v.TrialID))
 	return j.storeOnce(ctx, m, v.TrialID, v)
 }
 

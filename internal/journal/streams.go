@@ -2,10 +2,14 @@ package journal
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
+
+// sharedBytes bounds a bucket of a few short values.
+const sharedBytes = 256 << 10
 
 // ensure creates or updates every stream, bucket and store. The definitions are
 // the same for the embedded server and for an external one.
@@ -28,19 +32,24 @@ func (j *Journal) restore(ctx context.Context) error {
 		return err
 	}
 	_, err := j.ensureBuckets(ctx)
-	if life := j.claimLife.Load(); err == nil && life > 0 {
-		_, err = j.ensureClaims(ctx, time.Duration(life))
+	if err != nil {
+		return err
 	}
-	return err
+	for bucket, life := range j.claimLives() {
+		if _, err := j.ensureClaims(ctx, bucket, life); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (j *Journal) share(percent int64) int64 { return j.cfg.MaxStore / 100 * percent }
 
 func (j *Journal) ensureStreams(ctx context.Context) (map[string]jetstream.Stream, error) {
-	once := func(name, subject string, percent int64) jetstream.StreamConfig {
+	once := func(name string, percent int64, subjects ...string) jetstream.StreamConfig {
 		return jetstream.StreamConfig{
 			Name:     name,
-			Subjects: []string{subject},
+			Subjects: subjects,
 			// One message for each subject, and the stream itself refuses a second.
 			MaxMsgsPerSubject:    1,
 			Discard:              jetstream.DiscardNew,
@@ -66,8 +75,19 @@ func (j *Journal) ensureStreams(ctx context.Context) (map[string]jetstream.Strea
 			Compression: jetstream.S2Compression,
 			Replicas:    j.cfg.Replicas,
 		},
-		once(StreamTrials, "understudy.trial.*.*.*", 15),
-		once(StreamVerdicts, "understudy.verdict.*.*.*", 10),
+		once(StreamTrials, 15, "understudy.trial.*.*.*"),
+		once(StreamVerdicts, 10, "understudy.verdict.*.*.*", "understudy.judgement.*.*.*"),
+		{
+			Name:     StreamCache,
+			Subjects: []string{"understudy.judged.*"},
+			// Bounded by size alone: the oldest verdicts are forgotten first.
+			Discard:           jetstream.DiscardOld,
+			MaxMsgsPerSubject: 1,
+			MaxBytes:          j.share(1),
+			AllowDirect:       true,
+			Compression:       jetstream.S2Compression,
+			Replicas:          j.cfg.Replicas,
+		},
 		{
 			Name:        StreamDecisions,
 			Subjects:    []string{"understudy.decision.*.*"},
@@ -94,6 +114,7 @@ func (j *Journal) ensureBuckets(ctx context.Context) (jetstream.ObjectStore, err
 	for _, b := range []jetstream.KeyValueConfig{
 		{Bucket: BucketLedger, History: 1, MaxBytes: j.share(1), Replicas: j.cfg.Replicas},
 		{Bucket: BucketAccounts, History: 1, MaxBytes: j.share(1), Replicas: j.cfg.Replicas},
+		{Bucket: BucketShared, History: 1, MaxBytes: sharedBytes, Replicas: j.cfg.Replicas},
 	} {
 		if _, err := j.js.CreateOrUpdateKeyValue(ctx, b); err != nil {
 			return nil, classify("create bucket "+b.Bucket, err)
@@ -105,13 +126,21 @@ func (j *Journal) ensureBuckets(ctx context.Context) (jetstream.ObjectStore, err
 	return bodies, classify("create object store "+StoreBodies, err)
 }
 
-// ensureClaims creates the bucket of leases. It lives in memory: a lease
+// ensureClaims creates a bucket of leases. It lives in memory: a lease
 // protects calls that are running, and those end with the process that holds it.
-func (j *Journal) ensureClaims(ctx context.Context, life time.Duration) (jetstream.KeyValue, error) {
-	j.claimLife.Store(int64(life))
+func (j *Journal) ensureClaims(ctx context.Context, bucket string, life time.Duration) (jetstream.KeyValue, error) {
+	j.mu.Lock()
+	j.claims[bucket] = life
+	j.mu.Unlock()
 	kv, err := j.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: BucketClaims, History: 1, TTL: life, MaxBytes: 16 << 20,
+		Bucket: bucket, History: 1, TTL: life, MaxBytes: 16 << 20,
 		Storage: jetstream.MemoryStorage, Replicas: j.cfg.Replicas,
 	})
-	return kv, classify("create bucket "+BucketClaims, err)
+	return kv, classify("create bucket "+bucket, err)
+}
+
+func (j *Journal) claimLives() map[string]time.Duration {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return maps.Clone(j.claims)
 }

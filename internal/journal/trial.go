@@ -24,6 +24,18 @@ const (
 	OverBudget Disposition = "over_budget"
 	// DeadLetter: the record could not be processed; Reason says why.
 	DeadLetter Disposition = "dead_letter"
+	// NotDrawn (of a control only): the exchange is outside the control's share.
+	NotDrawn Disposition = "not_drawn"
+)
+
+// A Role is what an endpoint is to a trial.
+type Role string
+
+// The roles. A candidate's is not written.
+const (
+	RoleCandidate Role = ""
+	// RoleControl: the baseline asked again, to measure noise.
+	RoleControl Role = "control"
 )
 
 // A Trial is one exchange tried on one endpoint, or the reason why it was not.
@@ -41,8 +53,10 @@ type Trial struct {
 	ConversationSource string    `json:"conversation_source,omitempty"`
 	Unit               string    `json:"unit,omitempty"`
 
-	// Candidate is the endpoint's name, Model what it was asked as.
+	// Candidate is the endpoint's name, Model what it was asked as. With
+	// RoleControl the endpoint is the sub-module's baseline.
 	Candidate      string `json:"candidate"`
+	Role           Role   `json:"role,omitempty"`
 	Model          string `json:"model"`
 	PromptRevision string `json:"prompt_revision,omitempty"`
 	AttemptSet     int    `json:"attempt_set,omitempty"`

@@ -3,7 +3,7 @@ package journal
 import "time"
 
 // A Verdict is what the checks say of a trial, together with both sides in
-// numbers, so that whoever folds verdicts needs no other record.
+// numbers. What judge models say of it is its Judgement.
 type Verdict struct {
 	Schema     int       `json:"schema"`
 	TrialID    string    `json:"trial_id"`
@@ -13,6 +13,7 @@ type Verdict struct {
 
 	Submodule          string `json:"submodule"`
 	Candidate          string `json:"candidate"`
+	Role               Role   `json:"role,omitempty"`
 	Conversation       string `json:"conversation"`
 	ConversationSource string `json:"conversation_source,omitempty"`
 	Unit               string `json:"unit,omitempty"`
@@ -24,6 +25,8 @@ type Verdict struct {
 	TrialRefusal string `json:"trial_refusal,omitempty"`
 	// Diff is where the tool calls differ, sorted by path.
 	Diff []Change `json:"diff,omitempty"`
+	// Agree is how far the answer agrees with live's, 0 to 1; nil without two answers.
+	Agree *float64 `json:"agree,omitempty"`
 
 	JudgedAt time.Time `json:"judged_at"`
 }

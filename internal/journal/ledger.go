@@ -1,4 +1,4 @@
-package replay
+package journal
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"understudy/internal/journal"
+	"understudy/llm"
 )
 
 // A Ledger keeps all hosts together under a daily budget. A host takes an
@@ -24,6 +24,7 @@ import (
 // Money is counted in whole nano-dollars, so that sums are exact.
 type Ledger struct {
 	kv    jetstream.KeyValue
+	name  string
 	caps  map[string]int64 // by scope
 	today func() string
 	// gate lets one call at a time talk to the broker. The purses are never
@@ -53,8 +54,6 @@ type account struct {
 // ErrOverBudget tells that the day's budget does not allow the call.
 var ErrOverBudget = errors.New("the day's budget is spent")
 
-const scopeAll = "all"
-
 // exactly stands for no limit: what was spent is booked, and no cap changes that.
 const exactly = -1
 
@@ -69,31 +68,43 @@ func nano(usd float64) int64 {
 	return int64(math.Ceil(max(0, usd) * 1e9))
 }
 
-// NewLedger opens the ledger. endpoints gives the own daily cap in USD of those
-// endpoints that have one.
-func NewLedger(ctx context.Context, j *journal.Journal, dailyUSD float64, endpoints map[string]float64) (*Ledger, error) {
-	kv, err := j.Bucket(ctx, journal.BucketLedger)
+// The accounts: candidates, controls and judges never spend each other's money.
+const (
+	AccountReplay  = "all"
+	AccountControl = "control"
+	AccountJudge   = "judge"
+)
+
+// NewLedger opens the ledger of an account. endpoints gives the own daily cap in
+// USD of those endpoints that have one.
+func NewLedger(ctx context.Context, j *Journal, account string, dailyUSD float64, endpoints map[string]float64) (*Ledger, error) {
+	kv, err := j.Bucket(ctx, BucketLedger)
 	if err != nil {
 		return nil, err
 	}
-	caps := map[string]int64{scopeAll: nano(dailyUSD)}
-	for name, usd := range endpoints {
-		caps[scopeOf(name)] = nano(usd)
-	}
 	l := &Ledger{
-		kv: kv, caps: caps, gate: make(chan struct{}, 1),
+		kv: kv, name: account, caps: map[string]int64{account: nano(dailyUSD)}, gate: make(chan struct{}, 1),
 		purses: map[string]*purse{}, freed: make(chan struct{}), seen: map[string]int64{},
 		today: func() string { return time.Now().UTC().Format(time.DateOnly) },
 	}
-	acc, _, err := l.account(ctx, l.today()+"."+scopeAll)
+	for name, usd := range endpoints {
+		l.caps[l.scope(name)] = nano(usd)
+	}
+	acc, _, err := l.account(ctx, l.today()+"."+l.name)
 	if err != nil {
 		return nil, err
 	}
-	l.seen[l.today()+"."+scopeAll] = acc.ChargedNano
+	l.seen[l.today()+"."+l.name] = acc.ChargedNano
 	return l, nil
 }
 
-func scopeOf(endpoint string) string { return "endpoint-" + journal.Escape(endpoint) }
+// scope is the entry of an endpoint with a budget of its own.
+func (l *Ledger) scope(endpoint string) string {
+	if l.name == AccountReplay {
+		return "endpoint-" + Escape(endpoint)
+	}
+	return l.name + "-endpoint-" + Escape(endpoint)
+}
 
 // account reads a day's entry; nil without an error when there is none yet.
 func (l *Ledger) account(ctx context.Context, key string) (acc account, entry jetstream.KeyValueEntry, err error) {
@@ -168,7 +179,7 @@ func (l *Ledger) reserve(endpoint string, amount int64) (r *Reservation, short s
 	defer l.mu.Unlock()
 	var keys []string
 	day := l.today()
-	for _, scope := range []string{scopeAll, scopeOf(endpoint)} {
+	for _, scope := range []string{l.name, l.scope(endpoint)} {
 		limit, ok := l.caps[scope]
 		if !ok {
 			continue
@@ -276,6 +287,24 @@ func (l *Ledger) saw(key string, charged int64) {
 	l.seen[key] = charged
 }
 
+// Book settles a call by what came of it and gives what it cost. A call that was
+// refused (an HTTP error) or never sent costs nothing; one that broke without
+// saying its usage may have cost all that was reserved, and its cost is unknown.
+func (r *Reservation) Book(price llm.Price, resp *llm.Response, err error) (usd float64, known bool) {
+	if resp != nil && resp.Usage != nil {
+		usd = price.Cost(*resp.Usage)
+		r.Settle(usd)
+		return usd, true
+	}
+	var e *llm.Error
+	if errors.As(err, &e) && (e.NotSent || e.Status >= 400) {
+		r.Settle(0)
+		return 0, true
+	}
+	r.SettleFull()
+	return 0, false
+}
+
 // Settle books what the call cost and frees the rest. A call that cost more than
 // its bound is booked as it was billed, and the next one has to find the money.
 func (r *Reservation) Settle(usd float64) { r.settle(nano(usd)) }
@@ -319,14 +348,14 @@ func (l *Ledger) Charged() (day string, usd float64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	day = l.today()
-	return day, float64(l.seen[day+"."+scopeAll]) / 1e9
+	return day, float64(l.seen[day+"."+l.name]) / 1e9
 }
 
 // SpentToday is what this process booked today over all endpoints, in USD.
 func (l *Ledger) SpentToday() float64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if p := l.purses[l.today()+"."+scopeAll]; p != nil {
+	if p := l.purses[l.today()+"."+l.name]; p != nil {
 		return float64(p.spent) / 1e9
 	}
 	return 0

@@ -1,0 +1,104 @@
+package journal
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+)
+
+// A Judgement is the other half of a Verdict: what judge models say of one drawn
+// pair. It comes after the conversation's window is over, and only for the pair
+// of the conversation that was drawn (see DrawKey).
+type Judgement struct {
+	Schema     int       `json:"schema"`
+	TrialID    string    `json:"trial_id"`
+	ExchangeID string    `json:"exchange_id"`
+	At         time.Time `json:"at"` // the exchange's
+	Source     string    `json:"source"`
+
+	Submodule    string `json:"submodule"`
+	Candidate    string `json:"candidate"`
+	Role         Role   `json:"role,omitempty"`
+	Conversation string `json:"conversation"`
+
+	// Judge is the endpoint that judged, Model the id that it was asked as and
+	// Prompts a hash of all prompt templates: verdicts of two judges are never
+	// compared.
+	Judge   string `json:"judge"`
+	Model   string `json:"model"`
+	Prompts string `json:"prompts"`
+
+	// Unasked is why no judge was asked: "over_budget" (no verdict was drawn for
+	// this pair, as the day's money is spent), or "unreadable" (a record that
+	// cannot be read: its verdicts are missing). Empty where one was.
+	Unasked string `json:"unasked,omitempty"`
+	// Ratings by metric, of both sides.
+	Live  map[string]Rating `json:"live,omitempty"`
+	Trial map[string]Rating `json:"trial,omitempty"`
+	// Pairwise compares the two answers; nil where it was not asked for.
+	Pairwise *Pairwise `json:"pairwise,omitempty"`
+	// Flags name what in an answer is addressed to a judge. The side's verdicts
+	// then count as missing.
+	LiveFlags  []string `json:"live_flags,omitempty"`
+	TrialFlags []string `json:"trial_flags,omitempty"`
+
+	// Calls were made for this record, Cached verdicts were known before.
+	// CostUSD is what the calls cost; nil where a bill is unknown.
+	Calls    int       `json:"calls"`
+	Cached   int       `json:"cached"`
+	CostUSD  *float64  `json:"cost_usd"`
+	JudgedAt time.Time `json:"judged_at"`
+}
+
+// A Rating is one metric's verdict on one answer.
+type Rating struct {
+	// Label is one of the metric's, empty where the reply could not be parsed.
+	Label string `json:"label"`
+	// Score is derived from the label by table, 0 to 1; nil where the label says
+	// "not applicable" and where there is no label.
+	Score *float64 `json:"score"`
+	// Reason is the judge's own, cut.
+	Reason string `json:"reason,omitempty"`
+	// Parse says how the label was found: "tool", "json", "tag", "regex" or "failed".
+	Parse  string `json:"parse"`
+	Cached bool   `json:"cached,omitempty"`
+}
+
+// NotApplicable tells that the judge said so: no value, and none is missing.
+func (r Rating) NotApplicable() bool { return r.Label != "" && r.Score == nil }
+
+// The preferences.
+const (
+	Win  = "win"  // the trial beat live
+	Tie  = "tie"  // neither, or the two orders disagree
+	Loss = "loss" // live beat the trial
+)
+
+// A Pairwise verdict is a preference asked in both orders.
+type Pairwise struct {
+	// Preference is Win, Tie or Loss, empty where an order has no verdict.
+	Preference string `json:"preference"`
+	// Identical answers are a Tie without asking.
+	Identical bool `json:"identical,omitempty"`
+	// Consistent tells that both orders named the same answer, or both neither.
+	Consistent bool `json:"consistent"`
+	// LiveFirst and TrialFirst are what each order said, turned back to Win, Tie
+	// or Loss; Label in them is what the judge wrote.
+	LiveFirst  Rating `json:"live_first,omitzero"`
+	TrialFirst Rating `json:"trial_first,omitzero"`
+}
+
+// DrawKey is what draws the one pair of a conversation that is judged: the
+// exchange of the conversation's window with the smallest key. It is a function of
+// the ids alone, so that every process draws alike and no outcome has a say.
+func DrawKey(submodule, conversation, exchangeID string) uint64 {
+	h := sha256.Sum256([]byte("draw\x00" + submodule + "\x00" + conversation + "\x00" + exchangeID))
+	return binary.BigEndian.Uint64(h[:8])
+}
+
+// Share places a key in [0, 1): what is drawn at a share is drawn at any larger
+// one. purpose keeps draws for different ends independent.
+func Share(purpose, key string) float64 {
+	h := sha256.Sum256([]byte(purpose + "\x00" + key))
+	return float64(binary.BigEndian.Uint64(h[:8])>>11) / (1 << 53)
+}

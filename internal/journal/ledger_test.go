@@ -1,0 +1,110 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"math"
+	"testing"
+	"time"
+)
+
+func openLedger(t *testing.T, j *Journal, account string, dailyUSD float64) *Ledger {
+	t.Helper()
+	l, err := NewLedger(t.Context(), j, account, dailyUSD, map[string]float64{"dear": dailyUSD / 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestLedgerFiguresDoNotWaitForTheBroker(t *testing.T) {
+	l := openLedger(t, openTest(t, testConfig(t)), AccountReplay, 1)
+	l.gate <- struct{}{} // somebody waits for the broker
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := l.Reserve(ctx, "llama-3.3", 0.1); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Reserve: %v", err)
+	}
+	l.SpentToday()
+	l.Charged()
+}
+
+// Judges cannot spend what candidates may, nor the other way round; an endpoint's
+// own cap is of its account alone.
+func TestAccountsAreApart(t *testing.T) {
+	j := openTest(t, testConfig(t))
+	for _, account := range []string{AccountReplay, AccountControl, AccountJudge} {
+		l := openLedger(t, j, account, 1)
+		for range 2 {
+			r, err := l.Reserve(t.Context(), "dear", 0.25)
+			if err != nil {
+				t.Fatalf("%s: %v", account, err)
+			}
+			r.SettleFull()
+		}
+		if _, err := l.Reserve(t.Context(), "dear", 0.25); !errors.Is(err, ErrOverBudget) {
+			t.Errorf("%s: above the endpoint's own cap: %v", account, err)
+		}
+		r, err := l.Reserve(t.Context(), "other", 0.5)
+		if err != nil {
+			t.Fatalf("%s: %v", account, err)
+		}
+		r.SettleFull()
+		if _, err := l.Reserve(t.Context(), "other", 0.01); !errors.Is(err, ErrOverBudget) {
+			t.Errorf("%s: above the cap: %v", account, err)
+		}
+	}
+}
+
+func TestSiteKeyIsOneForAll(t *testing.T) {
+	j := openTest(t, testConfig(t))
+	a, err := j.SiteKey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := j.SiteKey(t.Context())
+	if err != nil || string(a) != string(b) || len(a) != 32 {
+		t.Errorf("keys %x and %x: %v", a, b, err)
+	}
+}
+
+func TestControlStateAndCache(t *testing.T) {
+	j := openTest(t, testConfig(t))
+	if s, err := j.Control(t.Context(), "a/b.c"); err != nil || s.Proven {
+		t.Errorf("before anything was said: %+v, %v", s, err)
+	}
+	if err := j.PutControl(t.Context(), "a/b.c", ControlState{Proven: true}); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := j.Control(t.Context(), "a/b.c"); err != nil || !s.Proven {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if data, err := j.Cached(t.Context(), "k"); err != nil || data != nil {
+		t.Errorf("empty cache: %q, %v", data, err)
+	}
+	for _, v := range []string{"old", "new"} {
+		if err := j.Remember(t.Context(), "k", []byte(v)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if data, err := j.Cached(t.Context(), "k"); err != nil || string(data) != "new" {
+		t.Errorf("cache: %q, %v", data, err)
+	}
+}
+
+// A share is a part of any larger one, and is what it says.
+func TestShare(t *testing.T) {
+	n := 0
+	for i := range 20_000 {
+		x := Share("control", NewID(time.UnixMilli(int64(i))))
+		if x < 0 || x >= 1 {
+			t.Fatalf("%v is outside [0, 1)", x)
+		}
+		if x < 0.05 {
+			n++
+		}
+	}
+	if math.Abs(float64(n)/20_000-0.05) > 0.01 {
+		t.Errorf("%d of 20000 are below 0.05", n)
+	}
+}
