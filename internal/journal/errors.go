@@ -32,6 +32,9 @@ func classify(op string, err error) error {
 	if err == nil {
 		return nil
 	}
+	if errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrObjectNotFound) {
+		return fmt.Errorf("%s: %w", op, ErrNotFound)
+	}
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
 		switch int(api.ErrorCode) {
@@ -42,9 +45,6 @@ func classify(op string, err error) error {
 			return fmt.Errorf("%s: %w: %w", op, ErrUnavailable, err)
 		}
 		return fmt.Errorf("%s: %w", op, err)
-	}
-	if errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrObjectNotFound) {
-		return fmt.Errorf("%s: %w", op, ErrNotFound)
 	}
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", op, err)

@@ -27,14 +27,18 @@ type Message struct {
 // start) and goes on with what is added, until ctx ends or handle returns an
 // error. It keeps no state on the broker. With headersOnly the bodies stay there.
 func (j *Journal) Follow(ctx context.Context, stream string, after uint64, headersOnly bool, handle func(*Message) error) error {
+	cfg := jetstream.OrderedConsumerConfig{HeadersOnly: headersOnly}
+	if after > 0 {
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, after+1
+	}
+	return j.follow(ctx, stream, cfg, handle)
+}
+
+func (j *Journal) follow(ctx context.Context, stream string, cfg jetstream.OrderedConsumerConfig, handle func(*Message) error) error {
 	select {
 	case <-j.ready:
 	case <-ctx.Done():
 		return nil
-	}
-	cfg := jetstream.OrderedConsumerConfig{HeadersOnly: headersOnly}
-	if after > 0 {
-		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, after+1
 	}
 	cons, err := j.js.OrderedConsumer(ctx, stream, cfg)
 	if err != nil {
@@ -54,7 +58,7 @@ func (j *Journal) Follow(ctx context.Context, stream string, after uint64, heade
 		if err != nil {
 			return classify("follow "+stream, err)
 		}
-		msg, err := j.message(ctx, m, headersOnly)
+		msg, err := j.message(ctx, m, cfg.HeadersOnly)
 		if err != nil {
 			return err
 		}
@@ -184,4 +188,14 @@ func (j *Journal) CountSince(ctx context.Context, instance string, seq uint64) (
 		return nil
 	})
 	return records, last, err
+}
+
+// FollowFrom is Follow from the first message that was stored at the given time or
+// later; with after above 0 it goes on behind that sequence instead.
+func (j *Journal) FollowFrom(ctx context.Context, stream string, from time.Time, after uint64, handle func(*Message) error) error {
+	cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &from}
+	if after > 0 {
+		cfg = jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1}
+	}
+	return j.follow(ctx, stream, cfg, handle)
 }

@@ -28,9 +28,10 @@ type Judgement struct {
 	Model   string `json:"model"`
 	Prompts string `json:"prompts"`
 
-	// Unasked is why no judge was asked: "over_budget" (no verdict was drawn for
-	// this pair, as the day's money is spent), or "unreadable" (a record that
-	// cannot be read: its verdicts are missing). Empty where one was.
+	// Unasked is why no judge was asked: "outside_share" and "over_budget" (the
+	// pair is not in the sample: the configured share, or the day's money, does not
+	// reach for it), or "unreadable" (a record cannot be read: its verdicts are
+	// missing). Empty where one was.
 	Unasked string `json:"unasked,omitempty"`
 	// Ratings by metric, of both sides.
 	Live  map[string]Rating `json:"live,omitempty"`

@@ -108,3 +108,16 @@ func TestShare(t *testing.T) {
 		t.Errorf("%d of 20000 are below 0.05", n)
 	}
 }
+
+// What is not stored is told from what cannot be read.
+func TestNotStoredIsSaid(t *testing.T) {
+	j := openTest(t, testConfig(t))
+	_, trial := j.Trial(t.Context(), "a/b", "llama", "x")
+	_, verdict := j.Verdict(t.Context(), "a/b", "llama", "x")
+	_, judgement := j.Judgement(t.Context(), "a/b", "llama", "x")
+	for _, err := range []error{trial, verdict, judgement} {
+		if !errors.Is(err, ErrNotFound) {
+			t.Errorf("%v", err)
+		}
+	}
+}
