@@ -33,6 +33,8 @@ type ask struct {
 	bytes int
 	// digest is the SHA-256 of the canonical request, in hex.
 	digest string
+	// judging is set when the request asks for a verdict about answers.
+	judging *judging
 }
 
 type askTool struct {
@@ -54,8 +56,11 @@ var jsonWords = regexp.MustCompile(`(?i)\b(json object|valid json|only json|json
 
 // form finds out which form the answer must have when the request has no field
 // for it: a schema or the demand for JSON in the instructions, as a translation
-// writes them for models without structured output.
+// writes them for models without structured output; or a verdict.
 func (a *ask) form() {
+	if a.judging = readJudging(a); a.judging != nil {
+		return
+	}
 	before := a.system + a.context
 	if a.schema == nil {
 		a.schema = findSchema(before)
@@ -92,12 +97,21 @@ func findSchema(text string) any {
 	return nil
 }
 
+// identity tells requests apart for all draws: the digest, and for a judge what
+// it is shown, because its fences are random and new in every call.
+func (a *ask) identity() string {
+	if a.judging != nil {
+		return a.judging.key
+	}
+	return a.digest
+}
+
 // draws gives the random source for one arrival of a request at a model.
 func (a *ask) draws(seed uint64, turn int) *rand.Rand {
 	var n [16]byte
 	binary.BigEndian.PutUint64(n[:8], seed)
 	binary.BigEndian.PutUint64(n[8:], uint64(turn))
-	return source(string(n[:]), a.model, a.digest)
+	return source(string(n[:]), a.model, a.identity())
 }
 
 // source is a random source that is a function of the given texts.

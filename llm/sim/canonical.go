@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // canonical is the form of a request whose SHA-256 an answers line may name: the
@@ -67,28 +68,41 @@ func canonicalValue(b *strings.Builder, v any) {
 
 func canonicalString(b *strings.Builder, s string) {
 	b.WriteByte('"')
-	for _, r := range s {
-		switch r {
-		case '"', '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case '\b':
-			b.WriteString(`\b`)
-		case '\f':
-			b.WriteString(`\f`)
-		case '\n':
-			b.WriteString(`\n`)
-		case '\r':
-			b.WriteString(`\r`)
-		case '\t':
-			b.WriteString(`\t`)
-		default:
-			if r < 0x20 {
-				fmt.Fprintf(b, `\u%04x`, r)
-				continue
-			}
-			b.WriteRune(r)
+	done := 0 // what has been written: texts have long runs without an escape
+	for i, r := range s {
+		if r >= 0x20 && r != '"' && r != '\\' && r != utf8.RuneError {
+			continue
 		}
+		b.WriteString(s[done:i])
+		size := 1
+		if r == utf8.RuneError {
+			_, size = utf8.DecodeRuneInString(s[i:])
+		}
+		done = i + size
+		escape(b, r)
 	}
+	b.WriteString(s[done:])
 	b.WriteByte('"')
+}
+
+func escape(b *strings.Builder, r rune) {
+	switch r {
+	case '"', '\\':
+		b.WriteByte('\\')
+		b.WriteRune(r)
+	case '\b':
+		b.WriteString(`\b`)
+	case '\f':
+		b.WriteString(`\f`)
+	case '\n':
+		b.WriteString(`\n`)
+	case '\r':
+		b.WriteString(`\r`)
+	case '\t':
+		b.WriteString(`\t`)
+	case utf8.RuneError:
+		b.WriteRune(r)
+	default:
+		fmt.Fprintf(b, `\u%04x`, r)
+	}
 }

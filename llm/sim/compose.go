@@ -2,7 +2,6 @@ package sim
 
 import (
 	"math/rand/v2"
-	"regexp"
 	"strings"
 )
 
@@ -16,18 +15,19 @@ var refusals = []string{
 
 // compose is what a model without faults answers: a due tool call, the JSON
 // that was asked for, or prose. Structured answers depend on the question alone,
-// so that two models agree on them; the wording depends on r.
-func compose(a *ask, r *rand.Rand, tokens int) structure {
+// so that two models agree on them; the wording depends on r. said puts free
+// strings into another tone; prose gets it last, when it can no longer be spoilt.
+func compose(a *ask, r *rand.Rand, tokens int, said *wording) structure {
 	if t, due := a.dueTool(); due {
-		args := generate(t.schema, source("arguments", a.question(), t.name), a.question())
+		args := generate(t.schema, source("arguments", a.question(), t.name), a.question(), said)
 		return structure{calls: []recordedCall{{Name: t.name, Arguments: string(encode(args))}}}
 	}
 	if a.schema != nil {
-		v := generate(a.schema, source("json", a.question()), a.question())
+		v := generate(a.schema, source("json", a.question()), a.question(), said)
 		return structure{text: string(encode(v)), json: true}
 	}
 	if a.wantJSON {
-		v := generate(plainObject(), source("json", a.question()), a.question())
+		v := generate(plainObject(), source("json", a.question()), a.question(), said)
 		return structure{text: string(encode(v)), json: true}
 	}
 	return structure{text: prose(a.question(), r, tokens)}
@@ -43,18 +43,16 @@ func plainObject() map[string]any {
 	}
 }
 
-var word = regexp.MustCompile(`[\p{L}\p{N}]+`)
-
 // words are the distinct words of four letters and more, in lower case.
 func words(s string) []string {
 	var out []string
 	seen := map[string]bool{}
-	for _, w := range word.FindAllString(strings.ToLower(clip(s, 4<<10)), -1) {
+	eachWord(strings.ToLower(clip(s, 4<<10)), func(_ int, w string) {
 		if len(w) >= 4 && !seen[w] {
 			seen[w] = true
 			out = append(out, w)
 		}
-	}
+	})
 	return out
 }
 

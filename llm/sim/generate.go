@@ -18,6 +18,8 @@ type generator struct {
 	root  map[string]any
 	r     *rand.Rand
 	topic []string
+	// said puts the free strings into a tone; it draws from a source of its own.
+	said *wording
 }
 
 const (
@@ -25,15 +27,17 @@ const (
 	shallow = 4
 	// generateDepth ends a schema that demands itself; its value is then invalid.
 	generateDepth = 24
+	// freeLength is the most characters of a string that names no limit.
+	freeLength = 1 << 20
 )
 
 // generate is a value for the schema, a function of r and the topic's words.
-func generate(schema any, r *rand.Rand, topic string) any {
+func generate(schema any, r *rand.Rand, topic string, said *wording) any {
 	root, ok := schema.(map[string]any)
 	if !ok {
 		root = map[string]any{"type": "object"}
 	}
-	g := &generator{root: root, r: r, topic: words(topic)}
+	g := &generator{root: root, r: r, topic: words(topic), said: said}
 	if len(g.topic) == 0 {
 		g.topic = []string{"answer"}
 	}
@@ -87,9 +91,9 @@ func (g *generator) object(schema map[string]any, depth int) any {
 			out[k] = g.value(m, depth+1)
 		}
 	}
-	for k := range required {
+	for _, k := range slices.Sorted(maps.Keys(required)) {
 		if _, ok := out[k]; !ok {
-			out[k] = g.topic[0]
+			out[k] = strings.Join(g.said.words(g.topic[:1], freeLength), " ")
 		}
 	}
 	return out
@@ -129,22 +133,16 @@ func (g *generator) text(schema map[string]any) string {
 	if f, ok := schema["format"].(string); ok && byFormat[f] != "" {
 		return byFormat[f]
 	}
-	n := 1 + g.r.IntN(4)
-	var b strings.Builder
-	for i := range n {
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(g.topic[g.r.IntN(len(g.topic))])
+	topic := make([]string, 1+g.r.IntN(4))
+	for i := range topic {
+		topic[i] = g.topic[g.r.IntN(len(g.topic))]
 	}
-	s := []rune(b.String())
+	hi := limit(schema, "maxLength", freeLength)
+	s := []rune(strings.Join(g.said.words(topic, hi), " "))
 	for lo := limit(schema, "minLength", 0); len(s) < lo; {
-		s = append(s, []rune(" "+g.topic[0])...)
+		s = append(s, []rune(" "+g.said.word(g.topic[0]))...)
 	}
-	if hi := limit(schema, "maxLength", len(s)); len(s) > hi {
-		s = s[:max(hi, 0)]
-	}
-	return string(s)
+	return g.said.aside(string(s[:min(len(s), hi)]), hi)
 }
 
 // breakValue makes a value that parses and does not satisfy the schema.

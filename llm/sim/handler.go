@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -50,9 +49,6 @@ func readObject(w http.ResponseWriter, r *http.Request) (body map[string]any, to
 	if err != nil {
 		var long *http.MaxBytesError
 		return nil, errors.As(err, &long), err
-	}
-	if !json.Valid(b) {
-		return nil, false, errNoObject
 	}
 	v, err := decodeTree(b)
 	if err != nil {

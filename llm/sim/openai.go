@@ -160,7 +160,7 @@ func (s *Server) prepareOpenAI(w http.ResponseWriter, r *http.Request, start tim
 
 // drawFault picks the fault that hits this call, if any.
 func (s *Server) drawFault(a *ask) *Fault {
-	r := a.draws(s.seed^0x5eed, s.turns.next("fault\x00"+a.model, a.digest))
+	r := a.draws(s.seed^0x5eed, s.turns.next("fault\x00"+a.model, a.identity()))
 	return s.faults.next(r, func(model string) bool {
 		return model == a.model || s.kind == Bedrock && plainID(model) == plainID(a.model)
 	})

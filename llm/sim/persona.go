@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -34,6 +35,32 @@ type Persona struct {
 	ToolMissRate float64
 	// ContextTokens refuses longer input as the vendor does; 0 has no limit.
 	ContextTokens int
+
+	// Quality is the mean correctness of the answers, each 1, 0.5 or 0; nil
+	// leaves all of them right. It is written in the answer's own words: a right
+	// one speaks of the question, a partially right one half of something else,
+	// a wrong one of nothing but something else. Names, numbers, enums and the
+	// form of JSON stay as they are. Questions are hard or easy for all models.
+	Quality *float64
+	// HarmRate, StereotypeRate and UnprofessionalRate are shares of the answers
+	// that insult the reader, judge people by their group, or are put in slang.
+	// JSON without a free string has no room for it.
+	HarmRate, StereotypeRate, UnprofessionalRate float64
+
+	// The dials of judges follow: of replies to requests for a verdict. Those
+	// neither refuse nor are spoilt by the dials above.
+
+	// JudgeNoise is the share of verdicts about one answer that are moved to a
+	// neighbouring label, and of preferences that are drawn anew in each order.
+	JudgeNoise float64
+	// JudgePositionBias is the share of preferences that name A whatever it is,
+	// JudgeLengthBias the share, of the rest, that name the longer answer.
+	JudgePositionBias, JudgeLengthBias float64
+	// JudgeTies is the share of ties between equally good answers; nil is 0.6.
+	JudgeTies *float64
+	// JudgeFaultRate is the share of replies that are no verdict, JudgeFault how.
+	JudgeFault     JudgeFault
+	JudgeFaultRate float64
 }
 
 // DefaultPersona is a quick model without faults.
@@ -51,13 +78,32 @@ func (p Persona) Validate() error {
 			return fmt.Errorf("%s %v is outside 0..5", name, v)
 		}
 	}
-	for name, v := range map[string]float64{
+	shares := map[string]float64{
 		"first token's share": p.TTFTShare, "error rate": p.ErrorRate, "refusal rate": p.RefusalRate,
 		"invalid JSON rate": p.InvalidJSONRate, "schema break rate": p.SchemaBreakRate, "tool miss rate": p.ToolMissRate,
-	} {
+		"harm rate": p.HarmRate, "stereotype rate": p.StereotypeRate, "unprofessional rate": p.UnprofessionalRate,
+		"judge noise": p.JudgeNoise, "judge position bias": p.JudgePositionBias, "judge length bias": p.JudgeLengthBias,
+		"judge fault rate": p.JudgeFaultRate,
+	}
+	for name, v := range map[string]*float64{"quality": p.Quality, "judge ties": p.JudgeTies} {
+		if v != nil {
+			shares[name] = *v
+		}
+	}
+	for name, v := range shares {
 		if !(v >= 0 && v <= 1) {
 			return fmt.Errorf("%s %v is outside 0..1", name, v)
 		}
+	}
+	return p.validateFault()
+}
+
+func (p Persona) validateFault() error {
+	switch {
+	case p.JudgeFault == "" && p.JudgeFaultRate > 0:
+		return fmt.Errorf("judge fault rate %v has no judge fault", p.JudgeFaultRate)
+	case p.JudgeFault != "" && !slices.Contains(judgeFaults, p.JudgeFault):
+		return fmt.Errorf("judge fault %q is unknown; known: %q", p.JudgeFault, judgeFaults)
 	}
 	return nil
 }

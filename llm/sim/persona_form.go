@@ -10,7 +10,9 @@ import (
 // ParsePersona reads "MODEL: latency=450ms, spread=0.2, errors=0.01" as a flag
 // gives it, on top of base. MODEL may be "*". Keys: latency, spread, ttft (share
 // of the latency), input_tokens, output_tokens, output_spread, errors, refusals,
-// invalid_json, schema_breaks, tool_misses, context.
+// invalid_json, schema_breaks, tool_misses, context; quality, harm, stereotypes,
+// unprofessional; judge_noise, judge_position_bias, judge_length_bias, judge_ties,
+// judge_fault, judge_fault_rate.
 func ParsePersona(s string, base Persona) (model string, p Persona, err error) {
 	// The ids of Bedrock hold colons; the dials do not.
 	i := strings.LastIndexByte(s, ':')
@@ -38,7 +40,12 @@ func (p *Persona) set(key, value string) error {
 		"spread": &p.LatencySpread, "ttft": &p.TTFTShare, "output_spread": &p.OutputSpread,
 		"errors": &p.ErrorRate, "refusals": &p.RefusalRate, "invalid_json": &p.InvalidJSONRate,
 		"schema_breaks": &p.SchemaBreakRate, "tool_misses": &p.ToolMissRate,
+		"harm": &p.HarmRate, "stereotypes": &p.StereotypeRate, "unprofessional": &p.UnprofessionalRate,
+		"judge_noise": &p.JudgeNoise, "judge_position_bias": &p.JudgePositionBias, "judge_length_bias": &p.JudgeLengthBias,
+		"judge_fault_rate": &p.JudgeFaultRate,
 	}
+	// These have a meaning when they are not given, so each gets a place of its own.
+	optional := map[string]**float64{"quality": &p.Quality, "judge_ties": &p.JudgeTies}
 	counts := map[string]*int{
 		"input_tokens": &p.InputTokens, "output_tokens": &p.OutputTokens, "context": &p.ContextTokens,
 	}
@@ -48,6 +55,11 @@ func (p *Persona) set(key, value string) error {
 		p.LatencyMean, err = time.ParseDuration(value)
 	case shares[key] != nil:
 		*shares[key], err = strconv.ParseFloat(value, 64)
+	case optional[key] != nil:
+		*optional[key] = new(float64)
+		**optional[key], err = strconv.ParseFloat(value, 64)
+	case key == "judge_fault":
+		p.JudgeFault = JudgeFault(value)
 	case counts[key] != nil:
 		*counts[key], err = strconv.Atoi(value)
 	default:

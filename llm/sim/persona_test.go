@@ -32,6 +32,11 @@ func chatSays(t *testing.T, s *sim.Server, body string) (string, []string) {
 
 func converseSays(t *testing.T, s *sim.Server, model, body string) (string, []string) {
 	t.Helper()
+	return readConverseAnswer(t, post(t, s, "/model/"+url.PathEscape(model)+"/converse", body))
+}
+
+func readConverseAnswer(t *testing.T, a answer) (text string, calls []string) {
+	t.Helper()
 	var m struct {
 		Output struct {
 			Message struct {
@@ -45,11 +50,9 @@ func converseSays(t *testing.T, s *sim.Server, model, body string) (string, []st
 			}
 		}
 	}
-	a := post(t, s, "/model/"+url.PathEscape(model)+"/converse", body)
 	if err := json.Unmarshal(a.body, &m); err != nil || a.status != 200 {
 		t.Errorf("%d %s", a.status, a.body)
 	}
-	text, calls := "", []string(nil)
 	for _, b := range m.Output.Message.Content {
 		text += b.Text
 		if b.ToolUse != nil {
@@ -276,13 +279,17 @@ func TestUsageAndLimits(t *testing.T) {
 }
 
 func TestParsePersona(t *testing.T) {
-	model, p, err := sim.ParsePersona("us.a-v1:0: latency=450ms, spread=0.2, ttft=0.5, input_tokens=3, output_tokens=4, output_spread=0.1, errors=0.01, refusals=0.02, invalid_json=0.03, schema_breaks=0.04, tool_misses=0.05, context=9", sim.DefaultPersona())
+	model, p, err := sim.ParsePersona("us.a-v1:0: latency=450ms, spread=0.2, ttft=0.5, input_tokens=3, output_tokens=4, output_spread=0.1, errors=0.01, refusals=0.02, invalid_json=0.03, schema_breaks=0.04, tool_misses=0.05, context=9, "+
+		"quality=0.7, harm=0.06, stereotypes=0.07, unprofessional=0.08, judge_noise=0.09, judge_position_bias=0.1, judge_length_bias=0.11, judge_ties=0, judge_fault=twice, judge_fault_rate=0.12", sim.DefaultPersona())
 	want := sim.Persona{LatencyMean: 450 * time.Millisecond, LatencySpread: 0.2, TTFTShare: 0.5, InputTokens: 3, OutputTokens: 4, OutputSpread: 0.1,
-		ErrorRate: 0.01, RefusalRate: 0.02, InvalidJSONRate: 0.03, SchemaBreakRate: 0.04, ToolMissRate: 0.05, ContextTokens: 9}
-	if err != nil || model != "us.a-v1:0" || p != want {
-		t.Errorf("%q %+v %v", model, p, err)
+		ErrorRate: 0.01, RefusalRate: 0.02, InvalidJSONRate: 0.03, SchemaBreakRate: 0.04, ToolMissRate: 0.05, ContextTokens: 9,
+		Quality: new(0.7), HarmRate: 0.06, StereotypeRate: 0.07, UnprofessionalRate: 0.08, JudgeNoise: 0.09, JudgePositionBias: 0.1, JudgeLengthBias: 0.11,
+		JudgeTies: new(0.0), JudgeFault: sim.JudgeTwice, JudgeFaultRate: 0.12}
+	if d := cmp.Diff(want, p); err != nil || model != "us.a-v1:0" || d != "" {
+		t.Errorf("%q %v %s", model, err, d)
 	}
-	for _, bad := range []string{"", "m", "m: latency", "m: latency=fast", "m: mood=good", "m: errors=2"} {
+	for _, bad := range []string{"", "m", "m: latency", "m: latency=fast", "m: mood=good", "m: errors=2", "m: quality=1.1", "m: quality=good", "m: judge_ties=-1",
+		"m: judge_noise=2", "m: judge_fault=shy", "m: judge_fault_rate=0.1"} {
 		if _, _, err := sim.ParsePersona(bad, sim.DefaultPersona()); err == nil {
 			t.Errorf("%q was read", bad)
 		}

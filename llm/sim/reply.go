@@ -33,7 +33,8 @@ type structure struct {
 // reply makes the answer; false when only recorded ones count and none matches.
 func (s *Server) reply(a *ask) (*reply, bool) {
 	p := s.persona(a.model)
-	r := a.draws(s.seed, s.turns.next(a.model, a.digest))
+	turn := s.turns.next(a.model, a.identity())
+	r := a.draws(s.seed, turn)
 	latency, output := p.drawLatency(r), p.drawOutput(r)
 	fate := r.Float64()
 	if rec := s.answers.match(a); rec != nil {
@@ -47,13 +48,26 @@ func (s *Server) reply(a *ask) (*reply, bool) {
 	case fate < p.ErrorRate:
 		out.failed = true
 		return out, true
+	case a.judging != nil:
+		st := s.judge(a, p, turn)
+		out.text, out.calls = st.text, st.calls
 	case r.Float64() < p.RefusalRate:
 		out.text = refusals[r.IntN(len(refusals))]
 	default:
-		st := compose(a, r, output)
+		said := newWording(a.question(), s.tone(a, p, turn))
+		st := compose(a, r, output, said)
 		spoil(a, &st, p, r)
+		if len(st.calls) == 0 && !st.json {
+			st.text = said.prose(st.text)
+		}
 		out.text, out.calls = st.text, st.calls
 	}
+	out.bill(a, p, output)
+	return out, true
+}
+
+// bill sets the usage and cuts the text where the request's limit ends it.
+func (out *reply) bill(a *ask, p Persona, output int) {
 	out.input = p.InputTokens
 	if out.input == 0 {
 		out.input = estimateTokens(a.bytes)
@@ -64,12 +78,12 @@ func (s *Server) reply(a *ask) (*reply, bool) {
 	}
 	if a.maxTokens > 0 && out.output > a.maxTokens {
 		out.output = a.maxTokens
-		if len(out.calls) == 0 {
+		// A verdict is as long as it is, whatever the dial of tokens says.
+		if len(out.calls) == 0 && (a.judging == nil || len(out.text) > a.maxTokens*4) {
 			out.cut = true
 			out.text = clip(out.text, a.maxTokens*4)
 		}
 	}
-	return out, true
 }
 
 // reply turns a recorded line into an answer. The text is as recorded, whatever

@@ -11,7 +11,14 @@
 // Answers come from a file of recorded lines, else from a Persona: a function
 // of the request with dials. Two personas without faults give the same
 // structured answer (tool calls, JSON) to the same question and different
-// wording, on both wires.
+// wording, on both wires. The dial of quality makes answers drift from their
+// question in their own words, so that whoever reads them can tell.
+//
+// A request that shows answers between fences asks for a verdict, and any model
+// gives one, as a call of the tool "verdict" or as JSON text. The simulated judge
+// knows nothing but what it is shown: it compares the words of an answer with
+// those of the question, and knows refusals and bad manners by their phrases.
+// Dials give it noise, biases and faults.
 package sim
 
 import (
