@@ -60,7 +60,9 @@ type Checked struct {
 	// The classes are empty for a side without an answer.
 	LiveRefusal, TrialRefusal RefusalClass
 	// Diff is where the tool calls differ.
-	Diff      []journal.Change
+	Diff []journal.Change
+	// Agree is how far the two answers say the same; nil without two.
+	Agree     *float64
 	Unchecked []Unchecked
 }
 
@@ -94,7 +96,21 @@ func (c *Checker) Check(req *llm.Request, live, trial *Answer) *Checked {
 			return len(out.Diff) == 0, nil
 		})
 	}
+	if live != nil {
+		out.Agree = agreement(live, trial)
+	}
 	return out
+}
+
+// agreement is Agreement for input that may make it panic: then it is not known.
+func agreement(live, trial *Answer) (share *float64) {
+	defer func() {
+		if recover() != nil {
+			share = nil
+		}
+	}()
+	s := Agreement(live, trial)
+	return &s
 }
 
 // failed is a trial without an answer: nothing that applies is good.

@@ -6,15 +6,20 @@ import (
 )
 
 func TestConfig(t *testing.T) {
-	cfg := DefaultConfig()
-	if err := cfg.Validate(); err != nil {
+	c := DefaultConfig()
+	if err := c.Validate(); err != nil {
 		t.Errorf("the default is refused: %v", err)
 	}
-	cfg.Endpoints = []string{"nova-pro"}
-	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "model judges are not part of this build") {
-		t.Errorf("a model judge gives %v", err)
+	bad := Config{Endpoints: []string{"a", "a"}, DailyUSD: -1, Share: 2, Attempts: 0}
+	err := bad.Validate()
+	for _, key := range []string{"endpoints", "daily_usd", "share", "attempts"} {
+		if err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v", key, err)
+		}
 	}
-	if _, err := New(cfg, nil, nil, nil); err == nil {
-		t.Error("a stage was made from a config that is refused")
+	idle := DefaultConfig()
+	idle.Metrics = []string{"style"}
+	if err := idle.Validate(); err == nil || !strings.Contains(err.Error(), "endpoints is empty") {
+		t.Errorf("metrics without a judge: %v", err)
 	}
 }

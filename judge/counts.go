@@ -57,3 +57,32 @@ func (c *counts) note(v *journal.Verdict, unchecked []Unchecked, took time.Durat
 		c.set.GetOrCreateCounter(fmt.Sprintf("understudy_judge_unchecked_total{check=%q,side=%q,reason=%q}", u.Check, u.Side, u.Reason)).Inc()
 	}
 }
+
+// verdict counts a question that was answered, by how its label was found.
+func (c *counts) verdict(endpoint, parse string) {
+	c.set.GetOrCreateCounter(fmt.Sprintf("understudy_judge_questions_total{endpoint=%q,parse=%q}", endpoint, parse)).Inc()
+}
+
+// call counts one call of a judge by how it ended.
+func (c *counts) call(endpoint, class string) {
+	c.set.GetOrCreateCounter(fmt.Sprintf("understudy_judge_calls_total{endpoint=%q,class=%q}", endpoint, class)).Inc()
+}
+
+func (c *counts) pause(endpoint, class string) {
+	c.set.GetOrCreateCounter(fmt.Sprintf("understudy_judge_pauses_total{endpoint=%q,class=%q}", endpoint, class)).Inc()
+}
+
+// judged counts a stored judgement.
+func (c *counts) judged(v *journal.Judgement) {
+	outcome := v.Unasked
+	if outcome == "" {
+		outcome = "judged"
+	}
+	c.set.GetOrCreateCounter(fmt.Sprintf("understudy_judge_judgements_total{endpoint=%q,outcome=%q}", v.Judge, outcome)).Inc()
+	c.set.GetOrCreateCounter(fmt.Sprintf("understudy_judge_remembered_total{endpoint=%q}", v.Judge)).Add(v.Cached)
+	for side, flags := range map[string][]string{"live": v.LiveFlags, "trial": v.TrialFlags} {
+		if len(flags) > 0 {
+			c.set.GetOrCreateCounter(fmt.Sprintf("understudy_judge_flagged_total{side=%q}", side)).Inc()
+		}
+	}
+}

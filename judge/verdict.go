@@ -25,7 +25,7 @@ func (c *Checker) Judge(ex *journal.Exchange, tr *journal.Trial) (*journal.Verdi
 	}
 	v := &journal.Verdict{
 		Schema: journal.SchemaVersion, TrialID: tr.ID, ExchangeID: tr.ExchangeID, At: tr.At, Source: tr.Source,
-		Submodule: tr.Submodule, Candidate: tr.Candidate,
+		Submodule: tr.Submodule, Candidate: tr.Candidate, Role: tr.Role,
 		Conversation: tr.Conversation, ConversationSource: tr.ConversationSource, Unit: tr.Unit,
 		Live: liveSide(ex, tr), Trial: trialSide(tr),
 	}
@@ -49,7 +49,7 @@ func (c *Checker) Judge(ex *journal.Exchange, tr *journal.Trial) (*journal.Verdi
 	checked := c.Check(req, live, trialAnswer(tr))
 	v.Live.Checks, v.Trial.Checks = checked.Live, checked.Trial
 	v.LiveRefusal, v.TrialRefusal = string(checked.LiveRefusal), string(checked.TrialRefusal)
-	v.Diff = checked.Diff
+	v.Diff, v.Agree = checked.Diff, checked.Agree
 	return v, append(unchecked, checked.Unchecked...), nil
 }
 

@@ -50,7 +50,8 @@ func TestJudge(t *testing.T) {
 		Trial: journal.Side{LatencyMS: ptr(450), TTFTMS: ptr(120), CostUSD: ptr(0.002),
 			Checks: checkRow{"nonempty": true, "complete": true, "refusal": true, "schema": true, "tool_calls": false}},
 		LiveRefusal: "answer", TrialRefusal: "answer",
-		Diff: []journal.Change{{Path: "/0/arguments/city", Live: "Bern", Trial: "Basel"}},
+		Diff:  []journal.Change{{Path: "/0/arguments/city", Live: "Bern", Trial: "Basel"}},
+		Agree: ptr(0.5),
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
