@@ -1,7 +1,8 @@
 // Package replay tries captured exchanges on candidate endpoints: one trial for
 // each exchange × candidate, stored once, within a daily budget, at the
-// concurrency that each endpoint allows. Users never see its answers, and no
-// tool that a model proposes is ever executed.
+// concurrency that each endpoint allows. A share of them is also tried on the
+// baseline that served them (the control), to measure noise. Users never see its
+// answers, and no tool that a model proposes is ever executed.
 package replay
 
 import (
@@ -14,6 +15,12 @@ import (
 type Config struct {
 	// DailyUSD bounds what all candidates together may cost in one UTC day.
 	DailyUSD float64 `toml:"daily_usd"`
+	// ControlShare of the conversations is also asked from the baseline again,
+	// once the judge is shown to be fair between live and control; all of them
+	// until then. 0 asks no control at all.
+	ControlShare float64 `toml:"control_share"`
+	// ControlDailyUSD bounds what all controls together may cost in one UTC day.
+	ControlDailyUSD float64 `toml:"control_daily_usd"`
 	// Attempts is how often one trial may call its endpoint.
 	Attempts int `toml:"attempts"`
 	// AckWait is the broker's redelivery time and the life of a claim. Both
@@ -27,7 +34,7 @@ type Config struct {
 
 // DefaultConfig has the value of every key that may be left out.
 func DefaultConfig() Config {
-	return Config{DailyUSD: 25, Attempts: 3, AckWait: 30 * time.Second, Prefetch: 8, DrainTimeout: 5 * time.Second}
+	return Config{DailyUSD: 25, ControlShare: 0.05, ControlDailyUSD: 10, Attempts: 3, AckWait: 30 * time.Second, Prefetch: 8, DrainTimeout: 5 * time.Second}
 }
 
 // Validate reports what is wrong with the section, all faults joined.
@@ -36,6 +43,12 @@ func (c *Config) Validate() error {
 	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
 	if !(c.DailyUSD >= 0 && c.DailyUSD <= 1e8) {
 		bad("daily_usd is %v: 0 to 100 million", c.DailyUSD)
+	}
+	if !(c.ControlShare >= 0 && c.ControlShare <= 1) {
+		bad("control_share is %v: 0 (no control) to 1", c.ControlShare)
+	}
+	if !(c.ControlDailyUSD >= 0 && c.ControlDailyUSD <= 1e8) {
+		bad("control_daily_usd is %v: 0 to 100 million", c.ControlDailyUSD)
 	}
 	if c.Attempts < 1 || c.Attempts > 10 {
 		bad("attempts is %d: 1 to 10", c.Attempts)

@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -12,11 +13,13 @@ import (
 	"understudy/llm"
 )
 
-// A lane works off the exchanges of one candidate: its durable consumer, its
-// concurrency, its pauses. Lanes never wait for each other.
+// A lane works off the exchanges of one endpoint in one role: its durable
+// consumer, its concurrency, its pauses. Lanes never wait for each other.
 type lane struct {
 	r        *Replay
 	c        Candidate
+	money    *purse
+	log      *slog.Logger
 	slots    chan struct{} // one for each call that may be in flight
 	inFlight atomic.Int64
 
@@ -25,17 +28,32 @@ type lane struct {
 	pausedFor   string
 	faults      int // our own faults in a row
 
-	ledger *journal.Ledger
 	claims *journal.Claims
 }
 
 func newLane(r *Replay, c Candidate) *lane {
-	return &lane{r: r, c: c, slots: make(chan struct{}, c.Endpoint.Concurrency)}
+	l := &lane{r: r, c: c, slots: make(chan struct{}, c.Endpoint.Concurrency)}
+	l.money, l.log = r.money[journal.RoleCandidate], r.log.With("candidate", c.Endpoint.Name)
+	if l.control() {
+		l.money, l.log = r.money[journal.RoleControl], r.log.With("control", c.Endpoint.Name)
+	}
+	return l
+}
+
+func (l *lane) control() bool { return l.c.Role == journal.RoleControl }
+
+// consumer opens the lane's durable, which every process shares.
+func (l *lane) consumer(ctx context.Context, inHand int) (*journal.Consumer, error) {
+	open := l.r.j.ExchangeConsumer
+	if l.control() {
+		open = l.r.j.ControlConsumer
+	}
+	return open(ctx, l.c.Endpoint.Name, l.c.Submodules, inHand, l.r.cfg.AckWait)
 }
 
 // run fetches until ctx ends and waits for the work in hand, which runs under work.
-func (l *lane) run(ctx, work context.Context, ledger *journal.Ledger, claims *journal.Claims) {
-	l.ledger, l.claims = ledger, claims
+func (l *lane) run(ctx, work context.Context, claims *journal.Claims) {
+	l.claims = claims
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	limit := l.c.Endpoint.Concurrency + l.r.cfg.Prefetch
@@ -44,9 +62,9 @@ func (l *lane) run(ctx, work context.Context, ledger *journal.Ledger, claims *jo
 	for ctx.Err() == nil {
 		if cons == nil {
 			var err error
-			cons, err = l.r.j.ExchangeConsumer(ctx, l.c.Endpoint.Name, l.c.Submodules, limit, l.r.cfg.AckWait)
+			cons, err = l.consumer(ctx, limit)
 			if err != nil {
-				l.r.log.Warn("open consumer; trying again", "candidate", l.c.Endpoint.Name, "err", err)
+				l.log.Warn("open consumer; trying again", "err", err)
 				sleep(ctx, time.Second)
 				continue
 			}
@@ -66,7 +84,7 @@ func (l *lane) run(ctx, work context.Context, ledger *journal.Ledger, claims *jo
 		}
 		if err != nil {
 			if ctx.Err() == nil {
-				l.r.log.Debug("fetch; opening the consumer again", "candidate", l.c.Endpoint.Name, "err", err)
+				l.log.Debug("fetch; opening the consumer again", "err", err)
 				cons = nil
 				sleep(ctx, 500*time.Millisecond)
 			}
@@ -94,23 +112,23 @@ func (l *lane) deliver(ctx context.Context, d *journal.Delivery) {
 	if err == nil && again == 0 {
 		err = d.Ack(context.WithoutCancel(ctx))
 		if err != nil { // it comes again and is then found done
-			l.r.log.Debug("ack", "candidate", l.c.Endpoint.Name, "err", err)
+			l.log.Debug("ack", "err", err)
 		}
 		return
 	}
 	if err != nil && ctx.Err() == nil {
-		l.r.log.Warn("exchange not tried; it comes again", "candidate", l.c.Endpoint.Name, "seq", d.Seq, "err", err)
+		l.log.Warn("exchange not tried; it comes again", "seq", d.Seq, "err", err)
 		again = max(again, time.Second)
 	}
 	if err := d.Nak(again); err != nil {
-		l.r.log.Debug("nak", "candidate", l.c.Endpoint.Name, "err", err)
+		l.log.Debug("nak", "err", err)
 	}
 }
 
 func (l *lane) heartbeat(ctx context.Context, d *journal.Delivery) {
 	for sleep(ctx, l.r.cfg.AckWait/3) {
 		if err := d.InProgress(); err != nil {
-			l.r.log.Debug("heartbeat", "candidate", l.c.Endpoint.Name, "err", err)
+			l.log.Debug("heartbeat", "err", err)
 		}
 	}
 }
@@ -178,9 +196,8 @@ func (l *lane) pause(err *llm.Error) time.Duration {
 	wait = max(wait, min(err.RetryAfter, 10*time.Minute))
 	l.faults++
 	l.pausedUntil, l.pausedFor = time.Now().Add(wait), err.Summary()+"; "+hint(err)
-	l.r.log.Warn("endpoint paused: this failure is no trial", "candidate", l.c.Endpoint.Name,
-		"class", err.Class, "err", err.Summary(), "wait", wait.Round(time.Millisecond).String(), "hint", hint(err))
-	l.r.counter("understudy_replay_pauses_total", "candidate", l.c.Endpoint.Name, "class", string(err.Class)).Inc()
+	l.log.Warn("endpoint paused: this failure is no trial", "class", err.Class, "err", err.Summary(), "wait", wait.Round(time.Millisecond).String(), "hint", hint(err))
+	l.count("pauses", "class", string(err.Class))
 	return wait
 }
 

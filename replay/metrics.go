@@ -7,6 +7,16 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 )
 
+// count counts one of what the lane does. Controls have metrics of their own, so
+// that sums over candidates stay sums over candidates.
+func (l *lane) count(what string, pairs ...string) {
+	name, label := "understudy_replay_"+what+"_total", "candidate"
+	if l.control() {
+		name, label = "understudy_control_"+what+"_total", "endpoint"
+	}
+	l.r.counter(name, append([]string{label, l.c.Endpoint.Name}, pairs...)...).Inc()
+}
+
 // counter gives the counter of a name and label pairs. Label values come from
 // configuration and from fixed words only.
 func (r *Replay) counter(name string, pairs ...string) *metrics.Counter {

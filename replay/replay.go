@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -15,40 +14,56 @@ import (
 	"understudy/llm"
 )
 
-// A Candidate is an endpoint in the role of a candidate.
+// A Candidate is an endpoint that exchanges are tried on, as a candidate or as a
+// control.
 type Candidate struct {
 	Endpoint llm.Endpoint
-	Client   llm.Client
-	Price    llm.Price
+	// Role is RoleCandidate, or RoleControl for a baseline that is asked again.
+	// The same endpoint may be here once in each role; no sub-module may be in
+	// the scope of both.
+	Role   journal.Role
+	Client llm.Client
+	Price  llm.Price
 	// Submodules is the candidate's scope; nil means all. Wants decides about
 	// each exchange, so that a wildcard scope may have exceptions.
 	Submodules []string
 	Wants      func(submodule string) bool
+	// Full names the sub-modules that a control is asked of in full, whatever is
+	// proven: a gate needs every pair. nil means none. Candidates always are.
+	Full func(submodule string) bool
 }
 
-// A Replay is the stage: one lane for each candidate.
+// A Replay is the stage: one lane for each candidate and each control.
 type Replay struct {
 	cfg      Config
 	j        *journal.Journal
 	lanes    []*lane
-	caps     map[string]float64
+	money    map[journal.Role]*purse
+	proofs   *proofs
 	baseline func(submodule string) (llm.Price, bool)
 	instance string
 	log      *slog.Logger
 	set      *metrics.Set
-
-	ledger atomic.Pointer[journal.Ledger]
 }
 
 // New makes the stage. baseline prices the live side of a sub-module; false
 // where its price is unknown. instance names this process in claims.
 func New(cfg Config, j *journal.Journal, candidates []Candidate, baseline func(string) (llm.Price, bool), instance string, log *slog.Logger, set *metrics.Set) *Replay {
-	r := &Replay{cfg: cfg, j: j, caps: map[string]float64{}, baseline: baseline, instance: instance, log: log.With("stage", "replay"), set: set}
+	r := &Replay{cfg: cfg, j: j, baseline: baseline, instance: instance, log: log.With("stage", "replay"), set: set}
+	r.proofs = &proofs{read: j.Control, life: proofLife, known: map[string]proof{}, fail: func(submodule string, err error) {
+		r.log.Warn("state of the control is not known; it is asked in full", "submodule", submodule, "err", err)
+	}}
+	r.money = map[journal.Role]*purse{
+		journal.RoleCandidate: {account: journal.AccountReplay, dailyUSD: cfg.DailyUSD, caps: map[string]float64{}},
+		journal.RoleControl:   {account: journal.AccountControl, dailyUSD: cfg.ControlDailyUSD, caps: map[string]float64{}},
+	}
 	for _, c := range candidates {
+		l := newLane(r, c)
+		l.money.used = true
 		if c.Endpoint.DailyUSD > 0 {
-			r.caps[c.Endpoint.Name] = c.Endpoint.DailyUSD
+			l.money.caps[c.Endpoint.Name] = c.Endpoint.DailyUSD
 		}
-		r.lanes = append(r.lanes, newLane(r, c))
+		r.lanes = append(r.lanes, l)
 	}
 	return r
 }
@@ -59,14 +74,13 @@ func (r *Replay) Run(ctx context.Context) error {
 	if err := r.j.WaitReady(ctx); err != nil {
 		return nil // stopped before NATS came
 	}
-	ledger, claims, err := r.open(ctx)
+	claims, err := r.open(ctx)
 	if err != nil {
 		return err
 	}
-	if ledger == nil {
+	if claims == nil {
 		return nil
 	}
-	r.ledger.Store(ledger)
 	// Work in hand outlives ctx by the drain timeout.
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -75,38 +89,42 @@ func (r *Replay) Run(ctx context.Context) error {
 
 	var wg sync.WaitGroup
 	for _, l := range r.lanes {
-		wg.Go(func() { l.run(ctx, work, ledger, claims) })
+		wg.Go(func() { l.run(ctx, work, claims) })
 	}
 	wg.Wait()
 	closing, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer done()
-	if err := ledger.Close(closing); err != nil {
-		r.log.Warn("unspent allowance stays charged for today", "err", err)
+	for _, p := range r.money {
+		if err := p.close(closing); err != nil {
+			r.log.Warn("unspent allowance stays charged for today", "account", p.account, "err", err)
+		}
 	}
 	return nil
 }
 
-// open opens ledger and claims, trying again while NATS is away.
-func (r *Replay) open(ctx context.Context) (*journal.Ledger, *journal.Claims, error) {
+// open opens the ledgers and the claims, trying again while NATS is away; nil
+// without an error when ctx ended meanwhile.
+func (r *Replay) open(ctx context.Context) (*journal.Claims, error) {
 	for {
-		ledger, err := journal.NewLedger(ctx, r.j, journal.AccountReplay, r.cfg.DailyUSD, r.caps)
-		var claims *journal.Claims
-		if err == nil {
-			claims, err = r.j.Claims(ctx, journal.BucketClaims, r.instance, r.cfg.AckWait)
+		var errs []error
+		for _, p := range r.money {
+			errs = append(errs, p.open(ctx, r.j))
 		}
+		claims, err := r.j.Claims(ctx, journal.BucketClaims, r.instance, r.cfg.AckWait)
+		err = errors.Join(append(errs, err)...)
 		if err == nil {
-			return ledger, claims, nil
+			return claims, nil
 		}
 		if !errors.Is(err, journal.ErrUnavailable) && ctx.Err() == nil {
-			return nil, nil, fmt.Errorf("start replay: %w", err)
+			return nil, fmt.Errorf("start replay: %w", err)
 		}
 		if !sleep(ctx, time.Second) {
-			return nil, nil, nil
+			return nil, nil
 		}
 	}
 }
 
-// A LaneStatus says how one candidate's lane is doing.
+// A LaneStatus says how one lane is doing.
 type LaneStatus struct {
 	InFlight int `json:"in_flight"`
 	// Paused tells until when the lane waits, and why; empty when it works.
@@ -114,31 +132,20 @@ type LaneStatus struct {
 	PausedFor   string     `json:"paused_for,omitempty"`
 }
 
-// Status of every lane by candidate.
-func (r *Replay) Status() map[string]LaneStatus {
+// Status of every candidate's lane, by candidate.
+func (r *Replay) Status() map[string]LaneStatus { return r.status(journal.RoleCandidate) }
+
+// Controls is the status of every control's lane, by endpoint.
+func (r *Replay) Controls() map[string]LaneStatus { return r.status(journal.RoleControl) }
+
+func (r *Replay) status(role journal.Role) map[string]LaneStatus {
 	out := map[string]LaneStatus{}
 	for _, l := range r.lanes {
-		out[l.c.Endpoint.Name] = l.status()
+		if l.c.Role == role {
+			out[l.c.Endpoint.Name] = l.status()
+		}
 	}
 	return out
-}
-
-// SpentToday is what this process spent today on candidates, in USD.
-func (r *Replay) SpentToday() float64 {
-	if l := r.ledger.Load(); l != nil {
-		return l.SpentToday()
-	}
-	return 0
-}
-
-// Charged is what the day's account of all hosts stood at when this process last
-// looked, in USD; false before it has.
-func (r *Replay) Charged() (day string, usd float64, ok bool) {
-	if l := r.ledger.Load(); l != nil {
-		day, usd = l.Charged()
-		return day, usd, true
-	}
-	return "", 0, false
 }
 
 // sleep waits for d and tells whether ctx still stands.

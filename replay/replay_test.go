@@ -64,11 +64,16 @@ func openJournal(t *testing.T, dir string) *journal.Journal {
 
 func publish(t *testing.T, j *journal.Journal, n int, change func(int, *journal.Exchange)) []*journal.Exchange {
 	t.Helper()
+	return publishAs(t, j, "a/b", n, change)
+}
+
+func publishAs(t *testing.T, j *journal.Journal, submodule string, n int, change func(int, *journal.Exchange)) []*journal.Exchange {
+	t.Helper()
 	var all []*journal.Exchange
 	for i := range n {
 		e := &journal.Exchange{
 			Schema: journal.SchemaVersion, ID: journal.NewID(time.Now()), At: time.Now().UTC(), Instance: "p",
-			Submodule: "a/b", Conversation: fmt.Sprint(i), Class: llm.ClassOK, Status: 200, LatencyMS: 50,
+			Submodule: submodule, Conversation: fmt.Sprint(i), Class: llm.ClassOK, Status: 200, LatencyMS: 50,
 			Usage:   &llm.Usage{InputTokens: 10, OutputTokens: 10},
 			Request: []byte(`{"model":"gpt","messages":[{"role":"user","content":"hello"}]}`),
 		}
@@ -78,7 +83,7 @@ func publish(t *testing.T, j *journal.Journal, n int, change func(int, *journal.
 		all = append(all, e)
 	}
 	for i := 0; i < len(all); i += 4 { // several records a message
-		if _, err := j.PublishExchanges(t.Context(), "a/b", all[i:min(i+4, len(all))]); err != nil {
+		if _, err := j.PublishExchanges(t.Context(), submodule, all[i:min(i+4, len(all))]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -106,10 +111,22 @@ func newBench(t *testing.T, client *scripted) *bench {
 
 // start runs a stage; stop ends it and waits.
 func (b *bench) start(instance string) (r *Replay, stop func()) {
-	c := Candidate{Endpoint: b.ep, Client: b.client, Price: llm.Price{Input: 1000, Output: 1000},
-		Submodules: []string{"a/b"}, Wants: func(s string) bool { return s == "a/b" }}
-	r = New(b.cfg, b.j, []Candidate{c}, func(string) (llm.Price, bool) { return llm.Price{Input: 1, Output: 1}, true },
+	return b.run(instance, nil, b.as(journal.RoleCandidate, "a/b"))
+}
+
+// as gives the bench's endpoint a role in one sub-module.
+func (b *bench) as(role journal.Role, submodule string) Candidate {
+	return Candidate{Endpoint: b.ep, Role: role, Client: b.client, Price: llm.Price{Input: 1000, Output: 1000},
+		Submodules: []string{submodule}, Wants: func(s string) bool { return s == submodule }}
+}
+
+// run runs a stage; before, where given, is called with it first.
+func (b *bench) run(instance string, before func(*Replay), candidates ...Candidate) (r *Replay, stop func()) {
+	r = New(b.cfg, b.j, candidates, func(string) (llm.Price, bool) { return llm.Price{Input: 1, Output: 1}, true },
 		instance, quiet(), metrics.NewSet())
+	if before != nil {
+		before(r)
+	}
 	ctx, cancel := context.WithCancel(b.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()

@@ -19,10 +19,15 @@ func (l *lane) try(ctx context.Context, ex *journal.Exchange, d *journal.Deliver
 	t := l.newTrial(ex, d.Seq)
 	defer func() {
 		if p := recover(); p != nil {
-			l.r.log.Error("panic while trying an exchange", "exchange_id", ex.ID, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			l.log.Error("panic while trying an exchange", "exchange_id", ex.ID, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 			again, err = 0, l.finish(ctx, t, journal.DeadLetter, "panic: this is a fault of understudy; the log has its stack")
 		}
 	}()
+	if l.control() {
+		if reason, settled := l.leftOut(ctx, ex, d.Seq); reason != "" {
+			return l.leaveOut(ctx, t, reason, settled)
+		}
+	}
 	if reason := incomparable(ex); reason != "" {
 		return 0, l.finish(ctx, t, journal.NotComparable, reason)
 	}
@@ -41,7 +46,7 @@ func (l *lane) try(ctx context.Context, ex *journal.Exchange, d *journal.Deliver
 	if left := l.pauseLeft(); left > 0 {
 		return max(left, time.Millisecond), nil
 	}
-	return l.claimed(ctx, t, call)
+	return l.claimed(ctx, t, func() (time.Duration, error) { return l.call(ctx, t, call) })
 }
 
 // incomparable names what makes a live side useless for a comparison.
@@ -65,8 +70,9 @@ func summary(err error) string {
 	return "unreadable"
 }
 
-// claimed makes the call under a claim, so that no other host makes it as well.
-func (l *lane) claimed(ctx context.Context, t *journal.Trial, call *llm.Call) (time.Duration, error) {
+// claimed does the work of a trial that is not stored yet under a claim, so that no
+// other host does it as well.
+func (l *lane) claimed(ctx context.Context, t *journal.Trial, work func() (time.Duration, error)) (time.Duration, error) {
 	claim, err := l.claims.Take(ctx, t.ID)
 	if err != nil {
 		return 0, err
@@ -81,7 +87,7 @@ func (l *lane) claimed(ctx context.Context, t *journal.Trial, call *llm.Call) (t
 	release := claim.Hold(ctx)
 	defer func() {
 		if err := release(); err != nil {
-			l.r.log.Debug("release claim", "err", err)
+			l.log.Debug("release claim", "err", err)
 		}
 	}()
 	// Only now: whoever held the claim before may have stored the trial.
@@ -89,7 +95,7 @@ func (l *lane) claimed(ctx context.Context, t *journal.Trial, call *llm.Call) (t
 	if stored || err != nil {
 		return 0, err
 	}
-	return l.call(ctx, t, call)
+	return work()
 }
 
 // call makes up to the configured attempts and stores the trial.
@@ -99,7 +105,7 @@ func (l *lane) call(ctx context.Context, t *journal.Trial, call *llm.Call) (time
 	t.LagMS = ms(time.Since(t.At))
 	var last error
 	for n := 1; ; n++ {
-		money, err := l.ledger.Reserve(ctx, l.c.Endpoint.Name, bound)
+		money, err := l.money.ledger.Load().Reserve(ctx, l.c.Endpoint.Name, bound)
 		if errors.Is(err, journal.ErrOverBudget) && len(t.Attempts) == 0 {
 			return 0, l.finish(ctx, t, journal.OverBudget, fmt.Sprintf("the call may cost $%.4f, which the day's budget no longer holds", bound))
 		}
@@ -121,7 +127,7 @@ func (l *lane) call(ctx context.Context, t *journal.Trial, call *llm.Call) (time
 		}
 		cost, known = cost+usd, known && sure
 		class := llm.ClassOf(err)
-		l.r.counter("understudy_replay_attempts_total", "candidate", l.c.Endpoint.Name, "class", string(class)).Inc()
+		l.count("attempts", "class", string(class))
 		if class.OurFault() {
 			return l.pause(asError(err)), nil
 		}
@@ -168,7 +174,7 @@ func (l *lane) newTrial(ex *journal.Exchange, seq uint64) *journal.Trial {
 		Schema: journal.SchemaVersion, ID: journal.TrialID(ex.Key(seq), ep.Name, ep.Model, "", 0),
 		ExchangeID: ex.ID, ExchangeSeq: seq, At: ex.At, Source: ex.Source,
 		Submodule: ex.Submodule, Conversation: ex.Conversation, ConversationSource: ex.ConversationSource, Unit: ex.Unit,
-		Candidate: ep.Name, Model: ep.Model,
+		Candidate: ep.Name, Role: l.c.Role, Model: ep.Model,
 		Live: journal.Side{LatencyMS: &ex.LatencyMS, TTFTMS: ex.TTFTMS, Error: ex.LiveError()},
 	}
 	if p, ok := l.r.baseline(ex.Submodule); ok && ex.Usage != nil {
@@ -212,14 +218,14 @@ func (l *lane) finish(ctx context.Context, t *journal.Trial, d journal.Dispositi
 		stored, err := l.r.j.StoreTrial(context.WithoutCancel(ctx), t)
 		if err == nil {
 			if stored {
-				l.r.counter("understudy_replay_trials_total", "candidate", t.Candidate, "outcome", string(d), "class", string(t.Class)).Inc()
+				l.count("trials", "outcome", string(d), "class", string(t.Class))
 			}
 			return nil
 		}
 		if !errors.Is(err, journal.ErrUnavailable) && !errors.Is(err, journal.ErrFull) {
 			return err
 		}
-		l.r.log.Warn("trial not stored; trying again", "trial_id", t.ID, "err", err)
+		l.log.Warn("trial not stored; trying again", "trial_id", t.ID, "err", err)
 		if !sleep(ctx, time.Second) {
 			return err
 		}
@@ -233,7 +239,7 @@ func (l *lane) deadMessage(ctx context.Context, d *journal.Delivery, cause error
 	if !ok || !l.c.Wants(submodule) {
 		return nil
 	}
-	l.r.log.Error("message cannot be read; its records are dead letters", "seq", d.Seq, "err", cause)
+	l.log.Error("message cannot be read; its records are dead letters", "seq", d.Seq, "err", cause)
 	var errs []error
 	for i := range d.Records() {
 		id := fmt.Sprintf("message-%d-%d", d.Seq, i)

@@ -33,6 +33,7 @@ type Accounts struct {
 	captured   map[string]int    // records by sub-module
 	ingested   map[string]int
 	done       map[string]map[string]*Buckets // candidate → sub-module → terminal buckets
+	controls   map[string]*ControlBuckets     // by endpoint
 	seen       [2]uint64                      // last message read of exchanges and trials
 	current    [2]bool                        // whether the end of each was reached
 }
@@ -48,7 +49,8 @@ type tally struct {
 func NewAccounts(j *Journal, candidates func(submodule string) []string) *Accounts {
 	return &Accounts{
 		j: j, candidates: candidates, open: map[uint64]*tally{},
-		captured: map[string]int{}, ingested: map[string]int{}, done: map[string]map[string]*Buckets{},
+		captured: map[string]int{}, ingested: map[string]int{},
+		done: map[string]map[string]*Buckets{}, controls: map[string]*ControlBuckets{},
 	}
 }
 
@@ -113,26 +115,36 @@ func (a *Accounts) trial(m *Message) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if t := strings.Split(m.Subject, "."); len(t) == 5 {
-		submodule, candidate := Unescape(t[2]), Unescape(t[3])
-		b := a.buckets(candidate, submodule)
-		switch Disposition(m.Header.Get(HeaderDisposition)) {
-		case Tried:
-			b.Trial++
-		case NotComparable:
-			b.NotComparable++
-		case OverBudget:
-			b.OverBudget++
-		case DeadLetter:
-			b.DeadLetter++
-		}
-		if seq, err := strconv.ParseUint(m.Header.Get(HeaderSeq), 10, 64); err == nil {
-			t := a.tally(seq)
-			t.done[candidate]++
-			a.settle(seq, t)
+		submodule, endpoint := Unescape(t[2]), Unescape(t[3])
+		d := Disposition(m.Header.Get(HeaderDisposition))
+		switch Role(m.Header.Get(HeaderRole)) {
+		case RoleCandidate:
+			a.candidate(m, submodule, endpoint, d)
+		case RoleControl:
+			a.control(endpoint, d)
 		}
 	}
 	a.saw(1, m)
 	return nil
+}
+
+func (a *Accounts) candidate(m *Message, submodule, candidate string, d Disposition) {
+	b := a.buckets(candidate, submodule)
+	switch d {
+	case Tried:
+		b.Trial++
+	case NotComparable:
+		b.NotComparable++
+	case OverBudget:
+		b.OverBudget++
+	case DeadLetter:
+		b.DeadLetter++
+	}
+	if seq, err := strconv.ParseUint(m.Header.Get(HeaderSeq), 10, 64); err == nil {
+		t := a.tally(seq)
+		t.done[candidate]++
+		a.settle(seq, t)
+	}
 }
 
 func (a *Accounts) saw(i int, m *Message) {

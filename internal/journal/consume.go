@@ -42,6 +42,16 @@ type Delivery struct {
 // made, delivery begins again at the start of the stream: what is done is
 // recognised and acknowledged, what is new is not missed.
 func (j *Journal) ExchangeConsumer(ctx context.Context, endpoint string, submodules []string, inHand int, ackWait time.Duration) (*Consumer, error) {
+	return j.exchanges(ctx, "replay-"+Escape(endpoint), submodules, inHand, ackWait)
+}
+
+// ControlConsumer is ExchangeConsumer for an endpoint in the role of a control:
+// a durable of its own, since the endpoint may be a candidate elsewhere.
+func (j *Journal) ControlConsumer(ctx context.Context, endpoint string, submodules []string, inHand int, ackWait time.Duration) (*Consumer, error) {
+	return j.exchanges(ctx, "control-"+Escape(endpoint), submodules, inHand, ackWait)
+}
+
+func (j *Journal) exchanges(ctx context.Context, name string, submodules []string, inHand int, ackWait time.Duration) (*Consumer, error) {
 	filters := []string{"understudy.exchange.*", "understudy.ingest.*.*"}
 	if submodules != nil {
 		filters = nil
@@ -50,8 +60,7 @@ func (j *Journal) ExchangeConsumer(ctx context.Context, endpoint string, submodu
 		}
 		slices.Sort(filters)
 	}
-	cfg := durable("replay-"+Escape(endpoint), filters, inHand, ackWait)
-	return j.open(ctx, StreamExchanges, cfg)
+	return j.open(ctx, StreamExchanges, durable(name, filters, inHand, ackWait))
 }
 
 // TrialConsumer opens the durable of a stage over all trials.
