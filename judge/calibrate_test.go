@@ -213,8 +213,8 @@ func TestCalibratePublishedWinRates(t *testing.T) {
 	want := jsonLines[struct {
 		Models map[string]struct {
 			Published struct {
-				Wins        int     `json:"n_wins"`
-				Losses      int     `json:"n_wins_base"`
+				Wins        float64 `json:"n_wins"`
+				Losses      float64 `json:"n_wins_base"`
 				WinRate     float64 `json:"win_rate"`
 				StandardErr float64 `json:"standard_error"`
 			} `json:"published_weighted"`
@@ -227,7 +227,7 @@ func TestCalibratePublishedWinRates(t *testing.T) {
 	for _, c := range Calibrate(list) {
 		e := want.Models[c.Group].Published
 		t.Logf("%-20s %.3f %% ± %.3f", c.Group, 100**c.WinRate, 100**c.StandardError)
-		if c.Items != 805 || c.Wins != e.Wins || c.Losses != e.Losses || math.Abs(100**c.WinRate-e.WinRate) > 0.1 || math.Abs(100**c.StandardError-e.StandardErr) > 0.01 {
+		if c.Items != 805 || float64(c.Wins) != e.Wins || float64(c.Losses) != e.Losses || math.Abs(100**c.WinRate-e.WinRate) > 0.1 || math.Abs(100**c.StandardError-e.StandardErr) > 0.01 {
 			t.Errorf("%+v, want %+v", c, e)
 		}
 	}
