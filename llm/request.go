@@ -31,6 +31,9 @@ type Request struct {
 	// asked for the usage chunk as well.
 	Stream       bool
 	IncludeUsage bool
+	// Whole tells that the caller has no use for a stream: an endpoint that can
+	// answer at once is asked to, which costs both sides less.
+	Whole bool
 
 	// Extra holds the wire's top-level fields that have no neutral form, by
 	// name, as raw JSON. Each spoke declares what becomes of them.

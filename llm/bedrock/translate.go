@@ -45,10 +45,10 @@ func Translate(req *llm.Request, f Family) (*Translation, error) {
 	t.extra()
 	t.assemble()
 	tr := &Translation{
-		Streamed: len(t.out.tools) == 0 || f.StreamWithTools,
+		Streamed: !req.Whole && (len(t.out.tools) == 0 || f.StreamWithTools),
 		Images:   t.images, Tools: len(t.out.tools), names: t.names, noCalls: t.noCalls,
 	}
-	if !tr.Streamed {
+	if !tr.Streamed && !req.Whole {
 		t.gap("/stream", llm.Cosmetic, llm.Emulated, "streaming_emulated: the model does not stream with tools, so there is no first-token time")
 	}
 	tr.Body, tr.Gaps = t.out.append(make([]byte, 0, len(req.Raw)+len(req.Raw)/8)), t.gaps

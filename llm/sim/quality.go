@@ -8,7 +8,7 @@ import (
 // difficultyShare is how much of an answer's luck lies in its question: what one
 // model finds hard, others find hard too. It is the correlation of two models'
 // latent scores, so paired differences between equal models stay small.
-const difficultyShare = 0.7
+const difficultyShare = 0.85
 
 // halfShare sets how often answers are partially correct: halfShare × mean ×
 // (1 − mean) of them. A mean of 0.70 splits into 55, 30 and 15 %.
