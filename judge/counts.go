@@ -58,6 +58,20 @@ func (c *counts) note(v *journal.Verdict, unchecked []Unchecked, took time.Durat
 	}
 }
 
+// declare makes the counters of a judge appear before anything is counted.
+func (c *counts) declare(endpoint string) {
+	for _, name := range []string{
+		fmt.Sprintf("understudy_judge_calls_total{endpoint=%q,class=\"ok\"}", endpoint),
+		fmt.Sprintf("understudy_judge_questions_total{endpoint=%q,parse=%q}", endpoint, parseFailed),
+		fmt.Sprintf("understudy_judge_remembered_total{endpoint=%q}", endpoint),
+		fmt.Sprintf("understudy_judge_judgements_total{endpoint=%q,outcome=\"judged\"}", endpoint),
+		fmt.Sprintf("understudy_judge_pauses_total{endpoint=%q,class=\"throttled\"}", endpoint),
+		`understudy_judge_flagged_total{side="live"}`, `understudy_judge_flagged_total{side="trial"}`,
+	} {
+		c.set.GetOrCreateCounter(name)
+	}
+}
+
 // verdict counts a question that was answered, by how its label was found.
 func (c *counts) verdict(endpoint, parse string) {
 	c.set.GetOrCreateCounter(fmt.Sprintf("understudy_judge_questions_total{endpoint=%q,parse=%q}", endpoint, parse)).Inc()

@@ -32,30 +32,42 @@ type Expected struct {
 // accepted object are lists of accepted values themselves. This follows the checker
 // of the Berkeley function-calling leaderboard (its published rules).
 func AcceptedCalls(tools []llm.Tool, expected []Expected, order string, calls []llm.ToolCall) bool {
-	if len(calls) != len(expected) {
+	if len(calls) != len(expected) || order == "single" && len(expected) > 1 {
 		return false
 	}
-	if order == "single" && len(expected) > 1 {
-		return false
+	p := pairing{fits: make([][]bool, len(expected)), owner: make([]int, len(calls))}
+	for i := range expected {
+		p.fits[i] = make([]bool, len(calls))
+		for j := range calls {
+			p.fits[i][j] = accepted(tools, &expected[i], &calls[j])
+		}
 	}
-	taken := make([]bool, len(calls))
-	return assign(tools, expected, calls, taken, 0)
+	for i := range expected {
+		if !p.place(i, make([]bool, len(calls))) {
+			return false
+		}
+	}
+	return true
 }
 
-// assign looks for a call for each expected one, taking back where it must.
-func assign(tools []llm.Tool, expected []Expected, calls []llm.ToolCall, taken []bool, at int) bool {
-	if at == len(expected) {
-		return true
-	}
-	for i := range calls {
-		if taken[i] || !accepted(tools, &expected[at], &calls[i]) {
+// A pairing gives each expected call a call of its own, by augmenting paths: trying
+// all orders would take for ever where many calls are alike.
+type pairing struct {
+	fits  [][]bool
+	owner []int // of each call: 1 + the number of its expected call, 0 for none
+}
+
+// place finds a call for an expected one, moving others where it must.
+func (p *pairing) place(i int, tried []bool) bool {
+	for j, fits := range p.fits[i] {
+		if !fits || tried[j] {
 			continue
 		}
-		taken[i] = true
-		if assign(tools, expected, calls, taken, at+1) {
+		tried[j] = true
+		if p.owner[j] == 0 || p.place(p.owner[j]-1, tried) {
+			p.owner[j] = i + 1
 			return true
 		}
-		taken[i] = false
 	}
 	return false
 }

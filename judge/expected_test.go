@@ -3,6 +3,7 @@ package judge
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"understudy/llm"
@@ -112,4 +113,21 @@ func orEmpty(b json.RawMessage) json.RawMessage {
 		return json.RawMessage("[]")
 	}
 	return b
+}
+
+// Many calls that are alike are matched at once, whatever their order.
+func TestAcceptedCallsThatAreAlike(t *testing.T) {
+	var expected []Expected
+	var made []llm.ToolCall
+	for i := range 40 {
+		expected = append(expected, Expected{Name: "f", Arguments: map[string][]any{"n": {float64(i), float64(i + 1)}}})
+		made = append(made, calls(fmt.Sprintf(`f {"n":%d}`, 40-i))...)
+	}
+	if !AcceptedCalls(nil, expected, "any", made) {
+		t.Error("a matching exists and is not found")
+	}
+	made[1] = calls(`f {"n":99}`)[0]
+	if AcceptedCalls(nil, expected, "any", made) {
+		t.Error("a call that fits nothing is accepted")
+	}
 }

@@ -3,7 +3,6 @@ package judge
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 
 	"understudy/internal/journal"
@@ -89,10 +88,7 @@ func (p *Panel) judgement(ctx context.Context, a *asker, t *journal.Trial) (*jou
 	if r.err != nil {
 		return nil, r.err
 	}
-	for _, m := range metrics {
-		v.LiveFlags = merged(v.LiveFlags, AttackFlags(pair.live, m.labels()))
-		v.TrialFlags = merged(v.TrialFlags, AttackFlags(pair.trial, m.labels()))
-	}
+	v.LiveFlags, v.TrialFlags = flagged(pair.live, metrics), flagged(pair.trial, metrics)
 	return v, nil
 }
 
@@ -117,13 +113,15 @@ func (p *Panel) metrics(submodule string) ([]*Metric, error) {
 	return out, nil
 }
 
-func merged(a, b []string) []string {
-	for _, s := range b {
-		if !slices.Contains(a, s) {
-			a = append(a, s)
+// flagged are the flags of an answer, a copy of any metric's labels among them.
+func flagged(text string, metrics []*Metric) []string {
+	flags := AttackFlags(text, nil)
+	for _, m := range metrics {
+		if copied(text, m.labels()) {
+			return append(flags, flagCopied)
 		}
 	}
-	return a
+	return flags
 }
 
 // A round is the questions about one pair, asked side by side.

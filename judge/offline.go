@@ -45,7 +45,8 @@ type fileReply struct {
 	ToolCalls   []fileCall         `json:"tool_calls"`
 }
 
-// A PairResult is what the checks say of a pair in a file.
+// A PairResult is what the checks say of a pair in a file. A side that is absent is a
+// call that failed: its class is nil.
 type PairResult struct {
 	ID     json.RawMessage `json:"id"`
 	Checks struct {
@@ -53,8 +54,8 @@ type PairResult struct {
 		Trial map[string]bool `json:"trial"`
 	} `json:"checks"`
 	Refusal struct {
-		Live  RefusalClass `json:"live"`
-		Trial RefusalClass `json:"trial"`
+		Live  *RefusalClass `json:"live"`
+		Trial *RefusalClass `json:"trial"`
 	} `json:"refusal"`
 	Diff        []journal.Change `json:"diff"`
 	AttackFlags struct {
@@ -78,7 +79,11 @@ func (c *Checker) JudgeLine(line []byte) (result any, id json.RawMessage, err er
 	var l fileLine
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.UseNumber()
-	if err := d.Decode(&l); err != nil {
+	err = d.Decode(&l)
+	if err == nil && d.More() {
+		err = errors.New("more than one value on a line")
+	}
+	if err != nil {
 		var only struct {
 			ID json.RawMessage `json:"id"`
 		}
@@ -86,14 +91,19 @@ func (c *Checker) JudgeLine(line []byte) (result any, id json.RawMessage, err er
 		return nil, only.ID, fmt.Errorf("parse line: %w", err)
 	}
 	switch {
-	case l.Reply != nil:
-		result, err = l.reply()
+	case l.Request != nil && l.Reply != nil:
+		err = errors.New("read line: both request (a pair) and reply")
 	case l.Request != nil:
 		result, err = c.pair(&l)
+	case l.Reply != nil || l.Labels != nil || l.Scale != nil:
+		result, err = l.reply()
 	default:
 		err = errors.New("read line: neither request (a pair) nor reply")
 	}
-	return result, l.ID, err
+	if err != nil {
+		return nil, l.ID, err
+	}
+	return result, l.ID, nil
 }
 
 func (c *Checker) pair(l *fileLine) (*PairResult, error) {
@@ -112,30 +122,44 @@ func (c *Checker) pair(l *fileLine) (*PairResult, error) {
 	if err != nil {
 		return nil, err
 	}
+	if live == nil && trial == nil {
+		return nil, errors.New("read pair: neither live nor trial")
+	}
 	checked := c.Check(req, live, trial)
 	out := &PairResult{ID: l.ID, Diff: checked.Diff}
-	out.Checks.Live, out.Checks.Trial = checked.Live, checked.Trial
-	out.Refusal.Live, out.Refusal.Trial = checked.LiveRefusal, checked.TrialRefusal
-	out.AttackFlags.Live, out.AttackFlags.Trial = flagsOf(live), flagsOf(trial)
 	if out.Diff == nil {
 		out.Diff = []journal.Change{}
 	}
-	if l.Expected != nil {
-		for side, a := range map[*map[string]bool]*Answer{&out.Checks.Live: live, &out.Checks.Trial: trial} {
-			if *side == nil {
-				*side = map[string]bool{}
-			}
-			(*side)[CheckExpected] = a != nil && AcceptedCalls(req.Tools, *l.Expected, l.Order, a.ToolCalls)
-		}
-	}
+	out.Checks.Live, out.Checks.Trial = l.expected(req, live, checked.Live), l.expected(req, trial, checked.Trial)
+	out.Refusal.Live, out.Refusal.Trial = orNoClass(checked.LiveRefusal), orNoClass(checked.TrialRefusal)
+	out.AttackFlags.Live, out.AttackFlags.Trial = flagsOf(live), flagsOf(trial)
 	return out, nil
+}
+
+// expected adds the check of expected calls to those of a side; a call that failed
+// makes none of them and is not accepted, even where none was due.
+func (l *fileLine) expected(req *llm.Request, a *Answer, checks map[string]bool) map[string]bool {
+	if checks == nil {
+		checks = map[string]bool{}
+	}
+	if l.Expected != nil {
+		checks[CheckExpected] = a != nil && AcceptedCalls(req.Tools, *l.Expected, l.Order, a.ToolCalls)
+	}
+	return checks
+}
+
+func orNoClass(c RefusalClass) *RefusalClass {
+	if c == "" {
+		return nil
+	}
+	return &c
 }
 
 func flagsOf(a *Answer) []string {
 	if a == nil {
 		return []string{}
 	}
-	return append([]string{}, AttackFlags(answerText(a), nil)...)
+	return append([]string{}, builtinFlags(answerText(a))...)
 }
 
 // answer is nil for a side that is absent: a call that failed.
@@ -184,8 +208,11 @@ func (l *fileLine) reply() (*ReplyResult, error) {
 
 func (l *fileLine) parse() (Parsed, error) {
 	r := l.Reply
-	if len(l.Labels) == 0 && l.Scale == nil {
-		return Parsed{}, errors.New("read reply: labels or scale is missing")
+	if r == nil { // null: the judge said nothing
+		r = &fileReply{}
+	}
+	if (len(l.Labels) == 0) == (l.Scale == nil) {
+		return Parsed{}, errors.New("read reply: either labels or scale is needed")
 	}
 	if l.Scale != nil && (len(l.Scale) != 2 || !(l.Scale[0] < l.Scale[1])) {
 		return Parsed{}, errors.New("read reply: scale is not [lo, hi]")
@@ -205,9 +232,12 @@ func (l *fileLine) parse() (Parsed, error) {
 		if err != nil {
 			return Parsed{}, fmt.Errorf("read reply: %w", err)
 		}
+		if l.Scale != nil {
+			return ParseScaleCalls(calls, l.Scale[0], l.Scale[1]), nil
+		}
 		return ParseCalls(calls, l.Labels), nil
 	case r.Text == nil:
-		return failedParse(), nil // the judge said nothing
+		return failedParse(), nil
 	case l.Scale != nil:
 		return ParseScale(*r.Text, l.Scale[0], l.Scale[1]), nil
 	}

@@ -64,6 +64,7 @@ func NewPanel(cfg Config, judges []Judge, scope Scope, j *journal.Journal, log *
 		askers: map[string]*asker{}, inHand: map[*journal.Delivery]time.Time{}}
 	p.draws = newDraws(j, scope.Window, p.log)
 	for _, judge := range judges {
+		p.counts.declare(judge.Endpoint.Name)
 		p.askers[judge.Endpoint.Name] = newAsker(judge, cfg.Attempts, p.counts, p.log)
 	}
 	return p

@@ -68,7 +68,7 @@ func newPrompt(q *question, tool, short bool) *prompt {
 			{Role: llm.RoleSystem, Parts: []llm.Part{{Kind: llm.PartText, Text: system}}},
 			{Role: llm.RoleUser, Parts: []llm.Part{{Kind: llm.PartText, Text: b.String()}}},
 		},
-		Temperature: &zero, MaxTokens: &limit,
+		Temperature: &zero, MaxTokens: &limit, Whole: true,
 	}
 	if tool {
 		p.req.Tools = []llm.Tool{{Name: verdictTool, Description: "Records the verdict.", Parameters: verdictSchema(labels)}}
