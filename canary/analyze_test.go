@@ -132,8 +132,8 @@ func TestLookJSON(t *testing.T) {
 	}
 	want := `{"clusters":0,"pairs":0,"bad_lines":0,"duplicates":0,"cells":[{"submodule":"a/b","candidate":"cand","verdict":"COLLECTING",` +
 		`"reasons":["open:cost_ratio has no data yet","open:latency_mean_ms has no data yet","open:min_conversations 0 of 200 conversations","open:min_span 0 s of 24.0 h between the first conversation and the last"],` +
-		`"gates":[{"name":"cost_ratio","estimate":null,"bound":null,"interval":[null,null],"limit":0.4,"log_e_proven":"-inf","log_e_violated":"-inf","status":"no_data","clusters":0,"missing":0,"remaining":null},` +
-		`{"name":"latency_mean_ms","estimate":null,"bound":null,"interval":[null,null],"limit":500,"log_e_proven":0,"log_e_violated":0,"status":"no_data","clusters":0,"missing":0,"remaining":null}],` +
+		`"gates":[{"name":"cost_ratio","estimate":null,"bound":null,"interval":[null,null],"limit":0.4,"log_e_proven":"-inf","log_e_violated":"-inf","status":"no_data","clusters":0,"missing":0,"remaining":null,"noise":null},` +
+		`{"name":"latency_mean_ms","estimate":null,"bound":null,"interval":[null,null],"limit":500,"log_e_proven":0,"log_e_violated":0,"status":"no_data","clusters":0,"missing":0,"remaining":null,"noise":null}],` +
 		`"clusters":0,"pairs":0,"left_out":0,"control":null}]}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Error(diff)

@@ -7,13 +7,14 @@ import (
 	"understudy/internal/journal"
 )
 
-// An Analyzer decides while records come in. It takes exchanges, trials and
-// verdicts, each kind in the order of its stream and the three in any order, and
-// folds a conversation when its window is over and all its pairs are known, or at
-// the verdict deadline; one open conversation blocks no other.
+// An Analyzer decides while records come in. It takes exchanges, trials, verdicts
+// and judgements, each kind in the order of its stream and the kinds in any order,
+// and folds a conversation when its window is over and all its pairs are known,
+// with the control and the judgement that they wait for, or at the verdict
+// deadline; one open conversation blocks no other.
 //
 // Its memory holds the pairs of open conversations, states of fixed size, and
-// eight bytes for each pair, trial, exchange, conversation and unit so far. It is
+// eight bytes for each record, conversation and unit so far. It is
 // rebuilt by reading the streams again, and is safe for concurrent use.
 type Analyzer struct {
 	config     Config
@@ -21,10 +22,11 @@ type Analyzer struct {
 
 	mu     sync.Mutex
 	engine *Engine
-	open   map[waitingKey]*waiting
+	talks  map[talkKey]*talk
 	// closed conversations, and pairs that are done, by hash.
 	closed, done map[uint64]struct{}
 	figures      map[cellKey]*figures
+	controls     map[string]*controlFigures
 	volumes      map[string]*volume
 	// current: the streams have been read to their ends at least once. Until then
 	// a conversation that looks complete may only be half read, so none closes.
@@ -51,13 +53,13 @@ func (a *Analyzer) Reset() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.engine = NewEngine(a.config, a.submodules)
-	a.open = map[waitingKey]*waiting{}
+	a.talks = map[talkKey]*talk{}
 	a.closed, a.done = map[uint64]struct{}{}, map[uint64]struct{}{}
-	a.figures, a.volumes = map[cellKey]*figures{}, map[string]*volume{}
+	a.figures, a.volumes, a.controls = map[cellKey]*figures{}, map[string]*volume{}, map[string]*controlFigures{}
 	a.current, a.bad, a.duplicates = false, 0, 0
 }
 
-// SetCurrent says that all three streams have been read up to what they held when
+// SetCurrent says that all streams have been read up to what they held when
 // reading began. Conversations close from now on.
 func (a *Analyzer) SetCurrent() {
 	a.mu.Lock()
@@ -65,12 +67,13 @@ func (a *Analyzer) SetCurrent() {
 	a.current = true
 }
 
-// Exchange says which pairs to expect. Bodies are not read. Exchanges of foreign
-// publishers never enter a gate.
+// Exchange says which pairs to expect. Of the bodies only the request's outline is
+// read. Exchanges of foreign publishers never enter a gate.
 func (a *Analyzer) Exchange(x *journal.Exchange) {
 	if x.Source != journal.SourceCapture {
 		return
 	}
+	shape := outlineOf(x)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.once(hash64(x.Submodule, x.ID, "exchange")) {
@@ -78,10 +81,11 @@ func (a *Analyzer) Exchange(x *journal.Exchange) {
 	}
 	v := a.volumes[x.Submodule]
 	if v == nil {
-		v = &volume{}
+		v = newVolume()
 		a.volumes[x.Submodule] = v
 	}
-	v.add(x)
+	v.add(x, &shape)
+	a.talk(x.Submodule, x.Conversation, x.ID, x.At) // also where no cell compares it
 	for _, candidate := range a.submodules.Candidates(x.Submodule) {
 		a.expect(waitingKey{x.Submodule, candidate, x.Conversation}, x.ID, x.At)
 	}
@@ -95,7 +99,11 @@ func (a *Analyzer) Trial(t *journal.Trial) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.engine.Known(t.Submodule, t.Candidate) || !a.once(hash64(t.Submodule, t.Candidate, t.ExchangeID, "trial")) {
+	if t.Role == journal.RoleControl {
+		a.controlTrial(t)
+		return
+	}
+	if t.Role != journal.RoleCandidate || !a.engine.Known(t.Submodule, t.Candidate) || !a.once(hash64(t.Submodule, t.Candidate, t.ExchangeID, "trial")) {
 		return
 	}
 	a.figure(t.Submodule, t.Candidate).ended(t)
@@ -104,7 +112,7 @@ func (a *Analyzer) Trial(t *journal.Trial) {
 		a.expect(key, t.ExchangeID, t.At)
 		return
 	}
-	a.drop(key, t.ExchangeID)
+	a.drop(key, t.ExchangeID, t.At)
 }
 
 // Verdict says both sides of a pair in numbers. A second verdict of a pair is
@@ -115,7 +123,11 @@ func (a *Analyzer) Verdict(v *journal.Verdict) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.engine.Known(v.Submodule, v.Candidate) {
+	if v.Role == journal.RoleControl {
+		a.controlVerdict(v)
+		return
+	}
+	if v.Role != journal.RoleCandidate || !a.engine.Known(v.Submodule, v.Candidate) {
 		return
 	}
 	o := ObservationOf(v)
@@ -124,9 +136,9 @@ func (a *Analyzer) Verdict(v *journal.Verdict) {
 		a.duplicates++
 		return
 	}
-	if validSide("live", &o.Live) != nil || validSide("trial", &o.Trial) != nil {
+	if validSide("live", &o.Live) != nil || validSide("trial", &o.Trial) != nil || o.Agree != nil && !(*o.Agree >= 0 && *o.Agree <= 1) {
 		a.bad++
-		a.drop(key, v.ExchangeID)
+		a.drop(key, v.ExchangeID, v.At)
 		return
 	}
 	p := a.expect(key, v.ExchangeID, v.At)
@@ -146,6 +158,7 @@ func (a *Analyzer) Verdict(v *journal.Verdict) {
 // expect opens the pair of an exchange, or finds it. It is nil for a pair that is
 // done and for one whose conversation has entered.
 func (a *Analyzer) expect(key waitingKey, exchange string, at time.Time) *pair {
+	t := a.talk(key.submodule, key.conversation, exchange, at)
 	if key.conversation == "" {
 		key.conversation = exchange
 	}
@@ -155,11 +168,11 @@ func (a *Analyzer) expect(key waitingKey, exchange string, at time.Time) *pair {
 	if _, closed := a.closed[key.hash()]; closed {
 		return nil
 	}
-	w := a.open[key]
+	w := t.cells[key.candidate]
 	if w == nil {
 		a.engine.cell(key.submodule, key.candidate) // traffic is seen before it is decided on
 		w = &waiting{pairs: map[string]*pair{}}
-		a.open[key] = w
+		t.cells[key.candidate] = w
 	}
 	p := w.pairs[exchange]
 	if p == nil {
@@ -170,13 +183,11 @@ func (a *Analyzer) expect(key waitingKey, exchange string, at time.Time) *pair {
 }
 
 // drop ends a pair without a comparison.
-func (a *Analyzer) drop(key waitingKey, exchange string) {
-	if key.conversation == "" {
-		key.conversation = exchange
-	}
+func (a *Analyzer) drop(key waitingKey, exchange string, at time.Time) {
+	t := a.talk(key.submodule, key.conversation, exchange, at)
 	a.done[pairHash(key.submodule, key.candidate, exchange)] = struct{}{}
-	if w := a.open[key]; w != nil {
-		delete(w.pairs, exchange)
+	if t != nil && t.cells[key.candidate] != nil {
+		delete(t.cells[key.candidate].pairs, exchange)
 	}
 }
 
@@ -212,7 +223,9 @@ func (a *Analyzer) look(now time.Time) Look {
 		for _, c := range a.closeReady(now) {
 			if err := a.engine.Fold(c); err != nil {
 				a.bad += len(c.Pairs) // out of its bounds in spite of validSide
+				continue
 			}
+			a.figure(c.Submodule, c.Candidate).entered(c)
 		}
 	}
 	l := a.engine.Look()

@@ -1,6 +1,11 @@
 package canary
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"understudy/internal/journal"
+)
 
 // BenchmarkLookTenGates is a look at one cell of ten gates and 2,000 conversations.
 func BenchmarkLookTenGates(b *testing.B) {
@@ -29,5 +34,30 @@ func BenchmarkFold(b *testing.B) {
 			b.Fatal(err)
 		}
 		i++
+	}
+}
+
+// BenchmarkFoldJudged is one conversation of up to three pairs, one of them judged
+// and all with a control, into a cell of nine gates.
+func BenchmarkFoldJudged(b *testing.B) {
+	s := good().with("bench", func(s *scenario) { s.conversations, s.quality = 2000, fair(nil) })
+	clusters := clustersOf(s.observations(1), DefaultConfig())
+	e := NewEngine(DefaultConfig(), nineGates())
+	i := 0
+	for b.Loop() {
+		if err := e.Fold(clusters[i%len(clusters)]); err != nil {
+			b.Fatal(err)
+		}
+		i++
+	}
+}
+
+// BenchmarkOutline reads the shape of a request of 40 kB.
+func BenchmarkOutline(b *testing.B) {
+	message := `{"role":"user","content":"` + strings.Repeat("word ", 400) + `"},`
+	x := &journal.Exchange{Request: []byte(`{"messages":[` + strings.Repeat(message, 19) + `{"role":"user"}],"tools":[{"type":"function"}]}`)}
+	b.SetBytes(int64(len(x.Request)))
+	for b.Loop() {
+		outlineOf(x)
 	}
 }

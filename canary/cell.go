@@ -9,6 +9,9 @@ import (
 // evidence is the state of one gate in one cell.
 type evidence interface {
 	fold(*Cluster) error
+	// foldNoise adds a cluster of the control in the trial's place. It must not
+	// change what decides.
+	foldNoise(*Cluster) error
 	finding(c *Config, gates int) Finding
 }
 
@@ -16,32 +19,50 @@ type evidence interface {
 type cell struct {
 	submodule, candidate string
 	gates                []evidence
+	// quality tells that a gate must be vouched for by the control.
+	quality bool
+	control controlState
 
 	clusters, pairs, leftOut int
-	first, last              time.Time
-	blocks                   [4]int
+	// unsampled pairs were not drawn for judging.
+	unsampled   int
+	first, last time.Time
+	blocks      [4]int
 }
 
-func newCell(submodule, candidate string, criteria *Criteria) *cell {
-	c := &cell{submodule: submodule, candidate: candidate}
-	for _, g := range slices.SortedFunc(slices.Values(criteria.Gates), compareGates) {
-		if m, ok := measureOf(g); ok {
-			c.gates = append(c.gates, newMeanGate(g, m))
-		} else {
-			c.gates = append(c.gates, newCostGate(g))
-		}
+func newCell(submodule, candidate string, s *Submodule) *cell {
+	c := &cell{submodule: submodule, candidate: candidate, control: newControlState()}
+	for _, g := range slices.SortedFunc(slices.Values(s.Criteria.Gates), compareGates) {
+		c.gates = append(c.gates, newEvidence(g, s))
+		c.quality = c.quality || g.quality()
 	}
 	return c
 }
 
+func newEvidence(g Gate, s *Submodule) evidence {
+	switch g.Name {
+	case "cost_ratio":
+		return newCostRatio(g)
+	case "cost_per_unit_usd":
+		return newUnitCost(g)
+	case "expense_ratio":
+		return newExpenseRatio(g, s.OtherCostUSD)
+	}
+	m, _ := measureOf(g) // known: the criteria were validated
+	return newMeanGate(g, m)
+}
+
 func (c *cell) fold(k *Cluster) error {
-	for _, g := range c.gates {
-		if err := g.fold(k); err != nil {
-			return fmt.Errorf("cell %s × %s: %w", c.submodule, c.candidate, err)
-		}
+	if err := c.gather(k); err != nil {
+		return fmt.Errorf("cell %s × %s: %w", c.submodule, c.candidate, err)
 	}
 	c.clusters++
 	c.pairs += len(k.Pairs)
+	for i := range k.Pairs {
+		if !k.Pairs[i].sampled() {
+			c.unsampled++
+		}
+	}
 	c.leftOut += k.LeftOut
 	c.blocks[blockOf(k.Start)]++
 	if c.first.IsZero() || k.Start.Before(c.first) {
@@ -51,6 +72,23 @@ func (c *cell) fold(k *Cluster) error {
 		c.last = k.Start
 	}
 	return nil
+}
+
+// gather adds a cluster to all evidence of the cell.
+func (c *cell) gather(k *Cluster) error {
+	again := k.controls()
+	for _, g := range c.gates {
+		if err := g.fold(k); err != nil {
+			return err
+		}
+		if again == nil {
+			continue
+		}
+		if err := g.foldNoise(again); err != nil {
+			return err
+		}
+	}
+	return c.control.fold(k)
 }
 
 // findings of all gates, in their order.

@@ -67,11 +67,7 @@ func TestConfigFromTOML(t *testing.T) {
 // Every gate that DESIGN names is decided by this build or refused with a
 // sentence; none is a typing error.
 func TestGatesOfLaterParts(t *testing.T) {
-	for _, gate := range []string{
-		"cost_per_unit_usd = 0.1", "expense_ratio = 0.1", "latency_p50_ratio = 1.2", "latency_p95_ratio = 1.2", "latency_p99_ratio = 1.2",
-		"score = { correctness = 0.05 }", "harmfulness = 0.01", "stereotyping = 0.01", "refusal = 0.01",
-		"harmfulness_margin = 0.01", "stereotyping_margin = 0.01", "refusal_margin = 0.01", "win_rate = 0.45", "agreement = 0.9",
-	} {
+	for _, gate := range []string{"latency_p50_ratio = 1.2", "latency_p95_ratio = 1.2", "latency_p99_ratio = 1.2"} {
 		name := strings.Fields(gate)[0]
 		err := criteriaOf(t, gate).Validate()
 		if err == nil || !strings.Contains(err.Error(), "gate "+name) || !strings.Contains(err.Error(), "cannot be decided by this build: ") {
@@ -79,6 +75,8 @@ func TestGatesOfLaterParts(t *testing.T) {
 		}
 	}
 	for _, gate := range []string{"cost_ratio = 0.4", "latency_mean_ms = 500", "ttft_mean_ms = 300", "error_rate = 0.01",
+		"cost_per_unit_usd = 0.1", "expense_ratio = 0.1", "score = { correctness = 0.05, style-2 = 0.05 }", "harmfulness = 0.01", "stereotyping = 0.01", "refusal = 0.01",
+		"harmfulness_margin = 0.01", "stereotyping_margin = 0.01", "refusal_margin = 0.01", "win_rate = 0.45", "agreement = 0.9",
 		"check = { nonempty = 0.01, complete = 0.01, json = 0.01, schema = 0.01, tool_calls = 0.01, refusal = 0.01 }"} {
 		if err := criteriaOf(t, gate).Validate(); err != nil {
 			t.Errorf("%s: %v", gate, err)

@@ -1,20 +1,11 @@
 package canary
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 )
-
-// A Gate is one success criterion: a name as DESIGN and reports write it, such as
-// "cost_ratio" or "check.schema", and its limit in the gate's own unit.
-type Gate struct {
-	Name  string
-	Limit float64
-}
 
 // Criteria are the gates of a sub-module, in the order of the reports. It takes
 // every gate that the product knows, so that one which this build cannot decide
@@ -34,20 +25,9 @@ var gateOrder = []string{
 
 // undecided says per gate why this build cannot decide it.
 var undecided = map[string]string{
-	"cost_per_unit_usd":   "costs per business unit are not gated yet; cost_ratio compares what both sides cost",
-	"expense_ratio":       "the other costs of a unit are not known to it; cost_ratio compares what both sides cost",
-	"latency_p50_ratio":   "it has no paired quantile test yet; latency_mean_ms gates the mean",
-	"latency_p95_ratio":   "it has no paired quantile test yet; latency_mean_ms gates the mean",
-	"latency_p99_ratio":   "it has no paired quantile test yet; latency_mean_ms gates the mean",
-	"score.":              "no judge model scores answers yet; check.NAME gates what can be checked without one",
-	"harmfulness":         "no judge model scores answers yet",
-	"stereotyping":        "no judge model scores answers yet",
-	"refusal":             "no judge model scores answers yet; check.refusal compares refusals by pattern",
-	"harmfulness_margin":  "no judge model scores answers yet",
-	"stereotyping_margin": "no judge model scores answers yet",
-	"refusal_margin":      "no judge model scores answers yet; check.refusal compares refusals by pattern",
-	"win_rate":            "no judge model compares answers yet",
-	"agreement":           "agreement with a control is not measured yet; check.tool_calls compares calls",
+	"latency_p50_ratio": "it has no paired quantile test yet; latency_mean_ms gates the mean",
+	"latency_p95_ratio": "it has no paired quantile test yet; latency_mean_ms gates the mean",
+	"latency_p99_ratio": "it has no paired quantile test yet; latency_mean_ms gates the mean",
 }
 
 // checkNames are the checks that a verdict may carry.
@@ -72,7 +52,7 @@ func (c *Criteria) UnmarshalTOML(data any) error {
 
 func (c *Criteria) read(name string, v any) error {
 	if !slices.Contains(gateOrder, name) && !slices.Contains(gateOrder, name+".") {
-		return fmt.Errorf("unknown gate %q in criteria; the gates of this build are cost_ratio, latency_mean_ms, ttft_mean_ms, error_rate and check = { NAME = margin }", name)
+		return fmt.Errorf("unknown gate %q in criteria; the gates of this build are %s", name, decidedNames())
 	}
 	if !slices.Contains(gateOrder, name+".") {
 		limit, err := number(name, v)
@@ -130,52 +110,17 @@ func (c *Criteria) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (g Gate) validate() error {
-	kind, sub := g.kind()
-	if why := undecided[kind]; why != "" {
-		return fmt.Errorf("gate %s cannot be decided by this build: %s; remove the gate", g.Name, why)
-	}
-	finite := !math.IsInf(g.Limit, 0)
-	switch kind {
-	case "cost_ratio":
-		if !(g.Limit > 0 && finite) {
-			return fmt.Errorf("gate cost_ratio is %v; it is candidate cost divided by live cost and must be above 0", g.Limit)
+// decidedNames lists the gates of this build as a configuration writes them.
+func decidedNames() string {
+	var out []string
+	for _, kind := range gateOrder {
+		if undecided[kind] != "" {
+			continue
 		}
-	case "latency_mean_ms", "ttft_mean_ms":
-		if !(g.Limit > 0 && finite) {
-			return fmt.Errorf("gate %s is %v; it is a limit in milliseconds and must be above 0", g.Name, g.Limit)
+		if table, ok := strings.CutSuffix(kind, "."); ok {
+			kind = table + " = { NAME = margin }"
 		}
-	case "error_rate":
-		return g.validMargin()
-	case "check.":
-		if !slices.Contains(checkNames, sub) {
-			return fmt.Errorf("gate %s: there is no check %q; the checks are %s", g.Name, sub, strings.Join(checkNames, ", "))
-		}
-		return g.validMargin()
-	default:
-		return fmt.Errorf("gate %q is unknown", g.Name)
+		out = append(out, kind)
 	}
-	return nil
-}
-
-func (g Gate) validMargin() error {
-	if !(g.Limit > 0 && g.Limit < 1) {
-		return fmt.Errorf("gate %s is %v; it is a margin, the worst difference of rates accepted, and must be between 0 and 1 (0.01 is one percentage point)", g.Name, g.Limit)
-	}
-	return nil
-}
-
-// kind is the gate's entry in gateOrder, and its name in a table of names.
-func (g Gate) kind() (kind, sub string) {
-	if table, sub, ok := strings.Cut(g.Name, "."); ok {
-		return table + ".", sub
-	}
-	return g.Name, ""
-}
-
-// compareGates puts gates in the order of the reports.
-func compareGates(a, b Gate) int {
-	ka, _ := a.kind()
-	kb, _ := b.kind()
-	return cmp.Or(cmp.Compare(slices.Index(gateOrder, ka), slices.Index(gateOrder, kb)), cmp.Compare(a.Name, b.Name))
+	return strings.Join(out, ", ")
 }

@@ -60,7 +60,7 @@ func (e *Engine) cell(submodule, candidate string) *cell {
 	key := cellKey{submodule, candidate}
 	c := e.cells[key]
 	if c == nil {
-		c = newCell(submodule, candidate, &e.submodules.Find(submodule).Criteria)
+		c = newCell(submodule, candidate, e.submodules.Find(submodule))
 		e.cells[key] = c
 	}
 	return c
@@ -96,13 +96,13 @@ func (e *Engine) family(cells []*cell) []CellLook {
 	evidence := make([]float64, len(cells))
 	for i, c := range cells {
 		out[i] = CellLook{Submodule: c.submodule, Candidate: c.candidate, Gates: c.findings(&e.config),
-			Clusters: c.clusters, Pairs: c.pairs, LeftOut: c.leftOut, FirstAt: c.first, LastAt: c.last}
+			Clusters: c.clusters, Pairs: c.pairs, LeftOut: c.leftOut, Control: c.control.show(), FirstAt: c.first, LastAt: c.last}
 		evidence[i] = weakest(out[i].Gates)
 	}
 	size := max(len(cells), len(e.submodules.Candidates(cells[0].submodule)))
 	accepted := stats.Holm(evidence, size, e.config.AlphaPromote)
 	for i, c := range cells {
-		d := decision{config: &e.config, cell: c, gates: out[i].Gates, accepted: accepted[i], family: size}
+		d := decision{config: &e.config, cell: c, gates: out[i].Gates, control: out[i].Control, accepted: accepted[i], family: size}
 		out[i].Verdict, out[i].Reasons = d.verdict()
 	}
 	return out

@@ -74,7 +74,7 @@ func TestNewNumbersAreNoNewDecision(t *testing.T) {
 // Rejection needs one gate only, so each gate has a part of alpha.
 func TestRejectionSharesAlphaOverGates(t *testing.T) {
 	status := func(gates int) (string, float64) {
-		cell := newCell("s", "c", &Criteria{Gates: []Gate{{"error_rate", 0.01}, {"check.json", 0.9}, {"check.schema", 0.9}, {"check.refusal", 0.9}}[:gates]})
+		cell := newCell("s", "c", &Submodule{Criteria: Criteria{Gates: []Gate{{"error_rate", 0.01}, {"check.json", 0.9}, {"check.schema", 0.9}, {"check.refusal", 0.9}}[:gates]}})
 		for i := range 7 {
 			o := Observation{At: day, ExchangeID: fmt.Sprint(i), Trial: journal.Side{Error: true}}
 			if err := cell.fold(newCluster([]Observation{o}, time.Hour)); err != nil {
@@ -98,7 +98,7 @@ func TestRejectionSharesAlphaOverGates(t *testing.T) {
 // The drift detector is fed the worst case of what is missing, as the promotion is.
 func TestDriftSeesTheWorstCase(t *testing.T) {
 	for _, g := range []Gate{{"latency_mean_ms", 500}, {"check.json", 0.05}} {
-		cell := newCell("s", "c", &Criteria{Gates: []Gate{g}})
+		cell := newCell("s", "c", &Submodule{Criteria: Criteria{Gates: []Gate{g}}})
 		for i := range 60 {
 			o := Observation{At: day, ExchangeID: fmt.Sprint(i), lost: true}
 			if err := cell.fold(newCluster([]Observation{o}, time.Hour)); err != nil {

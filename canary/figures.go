@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"time"
 
 	"understudy/canary/stats"
 	"understudy/internal/journal"
@@ -29,6 +28,10 @@ type figures struct {
 
 	lag      float64
 	lagCount int
+
+	judged judgedFigures
+	// worst are the worst so far, of conversations that have entered.
+	worst []Worst
 }
 
 type gapKey struct {
@@ -111,30 +114,6 @@ func (f *figures) ended(t *journal.Trial) {
 			seen[k] = true
 			f.gaps[k]++
 		}
-	}
-}
-
-// volume counts the exchanges of a sub-module, to say what a month would save.
-type volume struct {
-	exchanges int
-	// weighted is the number of requests that the exchanges stand for, where
-	// only a share of the traffic is captured.
-	weighted    float64
-	first, last time.Time
-}
-
-func (v *volume) add(x *journal.Exchange) {
-	v.exchanges++
-	share := x.SampleShare
-	if !(share > 0 && share <= 1) {
-		share = 1
-	}
-	v.weighted += 1 / share
-	if v.first.IsZero() || x.At.Before(v.first) {
-		v.first = x.At
-	}
-	if x.At.After(v.last) {
-		v.last = x.At
 	}
 }
 

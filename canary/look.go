@@ -65,8 +65,31 @@ type Finding struct {
 	// Remaining is the forecast of conversations still needed: 0 when proven,
 	// unknown when the gate is not on course.
 	Remaining Number `json:"remaining"`
+	// Noise is the same measure of the control in the trial's place, nil without
+	// a control. It decides nothing.
+	Noise *Noise `json:"noise"`
 
 	guards guards
+}
+
+// quality tells that the gate is one of those that the control must vouch for.
+func (f *Finding) quality() bool { return Gate{Name: f.Name}.quality() }
+
+// onCost tells that the gate is on sums of costs, with a start of its own.
+func (f *Finding) onCost() bool {
+	return f.Name == "cost_ratio" || f.Name == "cost_per_unit_usd" || f.Name == "expense_ratio"
+}
+
+// isScore tells that the gate is on the scale of a score.
+func (f *Finding) isScore() bool { return Gate{Name: f.Name}.metric() != "" }
+
+// Noise says how far the baseline asked again is from live: what two answers of
+// the same endpoint differ by. It is for display, and never subtracted.
+type Noise struct {
+	Estimate Number `json:"estimate"`
+	// Interval is two-sided at alpha_promote.
+	Interval [2]Number `json:"interval"`
+	Clusters int       `json:"clusters"`
 }
 
 // guards are what speaks against a gate's evidence although it may be proven.

@@ -29,11 +29,13 @@ type meanGate struct {
 	drift  stats.Detector
 
 	missing, data int
+	// noise is the control in the trial's place.
+	noise stats.MBX
 }
 
 func newMeanGate(g Gate, m measure) *meanGate {
 	e := &meanGate{gate: g, measure: m, byDay: map[int64]*stats.MBX{}, latest: math.MinInt64,
-		total: stats.NewMBX(m.a, m.b), drift: stats.NewDetector(m.a, m.b, m.null, m.lowerIsBetter)}
+		total: stats.NewMBX(m.a, m.b), noise: stats.NewMBX(m.a, m.b), drift: stats.NewDetector(m.a, m.b, m.null, m.lowerIsBetter)}
 	for i := range e.blocks {
 		e.blocks[i] = stats.NewMBX(m.a, m.b)
 	}
@@ -65,6 +67,21 @@ func (e *meanGate) fold(c *Cluster) error {
 	return e.drift.Add(r.low)
 }
 
+// foldNoise adds a cluster of controls. What is missing there says nothing.
+func (e *meanGate) foldNoise(c *Cluster) error {
+	sum, n := 0.0, 0
+	for i := range c.Pairs {
+		if p := e.measure.read(&c.Pairs[i]); !p.out && !p.missing {
+			sum += p.value
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return e.noise.Add(min(e.measure.b, max(e.measure.a, sum/float64(n))))
+}
+
 func (e *meanGate) day(day int64, r clusterReading) error {
 	for d := range e.byDay {
 		if d <= e.latest-days {
@@ -94,6 +111,10 @@ func (e *meanGate) finding(c *Config, gates int) Finding {
 	f.Status = statusOf(&f, c, gates, e.data)
 	if f.Status != NoData {
 		f.Remaining = e.remaining(c.AlphaPromote)
+	}
+	if n := e.noise.N; n > 0 {
+		f.Noise = &Noise{Estimate: Number(e.noise.SumLow / float64(n)), Clusters: int(n),
+			Interval: [2]Number{Number(e.noise.Lower(c.AlphaPromote / 2)), Number(e.noise.Upper(c.AlphaPromote / 2))}}
 	}
 	f.guards = guards{strata: e.strata(c.AlphaReject), recent: e.drift.Up(driftThreshold)}
 	return f

@@ -37,6 +37,17 @@ func measureOf(g Gate) (m measure, ok bool) {
 		return measure{a: -1, b: 1, null: g.Limit, lowerIsBetter: true, read: readError}, true
 	case "check.":
 		return measure{a: -1, b: 1, null: -g.Limit, read: func(o *Observation) reading { return readCheck(o, sub) }}, true
+	case "score.":
+		return measure{a: -1, b: 1, null: -g.Limit, read: judged(func(o *Observation) reading { return readScore(o, sub) })}, true
+	case "harmfulness", "stereotyping", "refusal":
+		return measure{a: 0, b: 1, null: g.Limit, lowerIsBetter: true, read: judged(func(o *Observation) reading { return readAbsolute(o, kind) })}, true
+	case "harmfulness_margin", "stereotyping_margin", "refusal_margin":
+		name := g.metric()
+		return measure{a: -1, b: 1, null: g.Limit, lowerIsBetter: true, read: judged(func(o *Observation) reading { return readMargin(o, name) })}, true
+	case "win_rate":
+		return measure{a: 0, b: 1, null: g.Limit, read: judged(readPreference)}, true
+	case "agreement":
+		return measure{a: -1, b: 1, null: -g.Limit, read: readAgreement}, true
 	}
 	return measure{}, false
 }
@@ -60,7 +71,7 @@ func timeMeasure(limit float64, of func(*Observation) *float64) measure {
 // readError is candidate minus live. A cell whose every trial failed has data
 // here: that they failed is the measurement.
 func readError(o *Observation) reading {
-	if o.lost {
+	if o.lost || o.sideless {
 		return reading{missing: true}
 	}
 	return reading{value: rate(o.Trial.Error) - rate(o.Live.Error), data: true}

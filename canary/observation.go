@@ -32,18 +32,27 @@ type Observation struct {
 	ControlAgree      *float64 `json:"control_agree"`
 	// Judged false: the pair was not drawn for judging. Nil is true.
 	Judged *bool `json:"judged,omitempty"`
+	// NotApplicable names the scores that neither side has because the judge said
+	// that they do not apply: nothing is missing there.
+	NotApplicable []string `json:"not_applicable,omitempty"`
 
 	// lost marks a pair without a verdict at the deadline: no gate knows it.
 	lost bool
+	// sideless marks a control of which only preference or agreement is known.
+	sideless bool
 }
 
-// ObservationOf is the observation that a verdict states.
+// ObservationOf is the observation that a verdict states by itself, without what
+// judges and the control say; see Joined.
 func ObservationOf(v *journal.Verdict) Observation {
 	return Observation{
 		At: v.At, ExchangeID: v.ExchangeID, Submodule: v.Submodule, Candidate: v.Candidate,
-		Conversation: v.Conversation, Unit: v.Unit, Live: v.Live, Trial: v.Trial,
+		Conversation: v.Conversation, Unit: v.Unit, Live: v.Live, Trial: v.Trial, Agree: v.Agree,
 	}
 }
+
+// sampled tells that the pair was drawn for judging, or that nobody said otherwise.
+func (o *Observation) sampled() bool { return o.Judged == nil || *o.Judged }
 
 // cluster is the key of the observation's cluster within its cell: the
 // conversation, or the exchange itself where there is none.
@@ -81,6 +90,7 @@ type observationLine struct {
 	Agree             *float64 `json:"agree"`
 	ControlAgree      *float64 `json:"control_agree"`
 	Judged            *bool    `json:"judged"`
+	NotApplicable     []string `json:"not_applicable"`
 }
 
 // ParseObservation reads one line. A bad line is one that does not parse, lacks a
@@ -97,7 +107,7 @@ func ParseObservation(line []byte) (Observation, error) {
 	o := Observation{
 		At: *l.At, ExchangeID: l.ExchangeID, Submodule: l.Submodule, Candidate: l.Candidate,
 		Preference: l.Preference, ControlPreference: l.ControlPreference,
-		Agree: l.Agree, ControlAgree: l.ControlAgree, Judged: l.Judged,
+		Agree: l.Agree, ControlAgree: l.ControlAgree, Judged: l.Judged, NotApplicable: l.NotApplicable,
 	}
 	if l.Conversation != nil {
 		o.Conversation = *l.Conversation

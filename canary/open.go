@@ -4,7 +4,11 @@ package canary
 func (a *Analyzer) Open() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return len(a.open)
+	n := 0
+	for _, t := range a.talks {
+		n += len(t.cells)
+	}
+	return n
 }
 
 // Current tells whether the streams have been read to their ends at least once,

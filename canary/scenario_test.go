@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +40,8 @@ type scenario struct {
 	from, late float64
 	// share of candidate latencies that nobody recorded.
 	unknown float64
+	// quality, where judges see the pairs: nil where they do not.
+	quality *quality
 }
 
 func good() scenario {
@@ -48,13 +51,17 @@ func good() scenario {
 
 // observations draws a run: conversations every two minutes, at all hours.
 func (s scenario) observations(seed uint64) []Observation {
-	rng := rand.New(rand.NewPCG(seed, 99))
+	rng, judges := rand.New(rand.NewPCG(seed, 99)), rand.New(rand.NewPCG(seed, 98))
 	var out []Observation
 	for c := range s.conversations {
 		start := day.Add(time.Duration(c) * 2 * time.Minute)
 		own := rng.NormFloat64()
+		first := len(out)
 		for turn := range 1 + rng.IntN(s.turns) {
 			out = append(out, s.pair(rng, c, turn, start.Add(time.Duration(turn)*40*time.Second), own))
+		}
+		if s.quality != nil {
+			s.quality.judge(judges, out[first:])
 		}
 	}
 	return out
@@ -121,7 +128,11 @@ func limitLatency(spread, errors float64) float64 {
 func scenarios() (list []scenario, bad map[string]bool) {
 	list = []scenario{
 		good(),
-		good().with("better", func(s *scenario) { s.latency, s.costRatio, s.errors = 250, 0.05, 0.001 }),
+		good().with("better", func(s *scenario) {
+			s.latency, s.costRatio, s.errors = 250, 0.05, 0.001
+			s.quality = fair(func(q *quality) { q.shift, q.win, q.loss = 0.01, 0.45, 0.2 })
+		}),
+		good().with("judged", func(s *scenario) { s.quality = fair(nil) }),
 		good().with("clustered", func(s *scenario) { s.turns, s.shared = 9, 0.6 }),
 		good().with("worse_errors", func(s *scenario) { s.errors = 0.06 }),
 		good().with("too_dear", func(s *scenario) { s.costRatio = 0.6 }),
@@ -137,10 +148,16 @@ func scenarios() (list []scenario, bad map[string]bool) {
 			s.turns, s.shared = 9, 0.6
 			s.latency = limitLatency(s.spread, s.errors)
 		}),
+		good().with("worse_quality", func(s *scenario) { s.quality = fair(func(q *quality) { q.shift = -0.12 }) }),
+		good().with("missing_judge", func(s *scenario) { s.quality = fair(func(q *quality) { q.missing = 0.08 }) }),
+		good().with("judge_position_bias", func(s *scenario) { s.quality = fair(func(q *quality) { q.controlWin = 0.65 }) }),
+		good().with("boundary_score", atLimit(func(q *quality) { q.shift = -0.05 })),
+		good().with("boundary_harm", atLimit(func(q *quality) { q.harm = 0.01 })),
+		good().with("boundary_win_rate", atLimit(func(q *quality) { q.win, q.loss = 0.25, 0.35 })),
 	}
 	bad = map[string]bool{}
 	for _, s := range list {
-		bad[s.name] = s.name != "good" && s.name != "better" && s.name != "clustered"
+		bad[s.name] = !slices.Contains([]string{"good", "better", "judged", "clustered"}, s.name)
 	}
 	return list, bad
 }
@@ -148,7 +165,11 @@ func scenarios() (list []scenario, bad map[string]bool) {
 // first is the first verdict of a run that is not COLLECTING, looked at every 50
 // conversations, with the clusters it took.
 func (s scenario) first(seed uint64) (CellLook, error) {
-	looks, err := Analyze(DefaultConfig(), sixGates(), s.observations(seed), 50)
+	policy := sixGates()
+	if s.quality != nil {
+		policy = nineGates()
+	}
+	looks, err := Analyze(DefaultConfig(), policy, s.observations(seed), 50)
 	if err != nil {
 		return CellLook{}, err
 	}

@@ -3,6 +3,7 @@ package canary
 import (
 	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"understudy/canary/stats"
@@ -56,7 +57,17 @@ type Figures struct {
 	// number of distinct units among them.
 	Costs, Units int
 	Gaps         []GapCount
-	Failures     map[llm.Class]int
+	// Control is the baseline asked again, over the ControlPairs of the sub-module
+	// that have its answer, whichever candidate they are of.
+	Control      SideFigures
+	ControlPairs int
+	// Failures of the candidate's trials by class; LiveFailures of the
+	// sub-module's captured exchanges.
+	Failures, LiveFailures map[llm.Class]int
+	Judged                 JudgedFigures
+	// Worst are the exchanges of the cell whose answers fell most behind live's,
+	// worst first, five at most. Those of open conversations are not among them.
+	Worst []Worst
 	// What ended without a comparison.
 	NotComparable, OverBudget, DeadLetter int
 	// LagMS is the mean time from an exchange to its trial's first call.
@@ -70,6 +81,15 @@ type Volume struct {
 	// traffic that was captured at the time.
 	Requests        float64
 	FirstAt, LastAt time.Time
+
+	// What says how complex the sub-module is, over its exchanges: exchanges a
+	// conversation, messages a request, the shares of requests with tools and with
+	// a response format of JSON, and the 99th percentile of input tokens (a
+	// quarter of the request's bytes where the provider did not report them).
+	Turns, Messages          Number
+	ToolShare, JSONShare     Number
+	InputTokensP99           Number
+	Conversations, UnitsSeen int
 }
 
 // Snapshot looks at now and copies the figures.
@@ -79,19 +99,25 @@ func (a *Analyzer) Snapshot(now time.Time) Snapshot {
 	s := Snapshot{At: now, Look: a.look(now), Volumes: map[string]Volume{}}
 	for i := range s.Look.Cells {
 		c := &s.Look.Cells[i]
-		s.Figures = append(s.Figures, a.figure(c.Submodule, c.Candidate).show())
+		f := a.figure(c.Submodule, c.Candidate).show(a.controlFigures(c.Submodule))
+		f.LiveFailures = map[llm.Class]int{}
+		if v := a.volumes[c.Submodule]; v != nil {
+			f.LiveFailures = maps.Clone(v.failures)
+		}
+		s.Figures = append(s.Figures, f)
 	}
 	for name, v := range a.volumes {
-		s.Volumes[name] = Volume{Exchanges: v.exchanges, Requests: v.weighted, FirstAt: v.first, LastAt: v.last}
+		s.Volumes[name] = v.show()
 	}
 	return s
 }
 
-func (f *figures) show() Figures {
+func (f *figures) show(control *controlFigures) Figures {
 	return Figures{
 		Compared: f.pairs, Live: f.live.show(f.pairs, len(f.units)), Trial: f.trial.show(f.pairs, len(f.units)),
 		Costs: f.live.costs, Units: len(f.units), Gaps: sortGaps(f.gaps), Failures: maps.Clone(f.failures),
 		NotComparable: f.notComparable, OverBudget: f.overBudget, DeadLetter: f.deadLetter, LagMS: per(f.lag, f.lagCount),
+		Control: control.show(), ControlPairs: control.pairs, Judged: f.judged.show(control.scores), Worst: slices.Clone(f.worst),
 	}
 }
 

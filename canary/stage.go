@@ -25,6 +25,9 @@ type Stage struct {
 	analyzer *Analyzer
 	gauges   *gauges
 
+	// published is what the controls were last said to be.
+	published map[string]bool
+
 	mu   sync.Mutex
 	seen [len(readStreams)]uint64
 }
@@ -137,7 +140,15 @@ func (s *Stage) trial(m *journal.Message) error {
 	return nil
 }
 
+// verdict reads both kinds of record that the stream holds.
 func (s *Stage) verdict(m *journal.Message) error {
+	if isJudgement(m) {
+		var j journal.Judgement
+		if s.decode(m, &j) {
+			s.analyzer.Judgement(&j)
+		}
+		return nil
+	}
 	var v journal.Verdict
 	if s.decode(m, &v) {
 		s.analyzer.Verdict(&v)
@@ -166,6 +177,7 @@ func (s *Stage) decide(ctx context.Context) error {
 		return nil
 	}
 	s.analyzer.SetCurrent()
+	s.published = map[string]bool{}
 	tick := time.NewTicker(s.config.LookEvery)
 	defer tick.Stop()
 	for {
@@ -212,6 +224,22 @@ func (s *Stage) look(ctx context.Context, now time.Time) error {
 		}
 		s.log.Info("decision", "submodule", d.Submodule, "candidate", d.Candidate, "verdict", d.Verdict, "reasons", d.Reasons)
 	}
-	s.gauges.set(s.analyzer.Look(now))
+	look := s.analyzer.Look(now)
+	s.gauges.set(look)
+	return s.publish(ctx, look)
+}
+
+// publish says of each sub-module's control whether it is proven, at the start and
+// whenever that changes.
+func (s *Stage) publish(ctx context.Context, look Look) error {
+	for submodule, proven := range s.analyzer.submodules.controls(look) {
+		if said, known := s.published[submodule]; known && said == proven {
+			continue
+		}
+		if err := s.journal.PutControl(ctx, submodule, journal.ControlState{Proven: proven}); err != nil {
+			return err
+		}
+		s.published[submodule] = proven
+	}
 	return nil
 }

@@ -108,3 +108,80 @@ func TestStageOverNATS(t *testing.T) {
 		}
 	}
 }
+
+// The stage tells judgements from verdicts, joins the control, and says that the
+// control is proven.
+func TestStageWithJudgesAndControl(t *testing.T) {
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	nats := journal.DefaultConfig()
+	nats.Dir, nats.Sync, nats.MaxStore = t.TempDir(), "interval", 256<<20
+	j, err := journal.Open(nats, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := j.WaitReady(ctx); err != nil {
+		t.Fatal(err)
+	}
+	x, _, v := records(steady(700, nil))
+	for i := range x {
+		x[i].Schema, x[i].Instance, x[i].Request, x[i].Response = journal.SchemaVersion, "proxy-1", []byte("{}"), []byte("{}")
+	}
+	if _, err := j.PublishExchanges(ctx, "a/b", x); err != nil {
+		t.Fatal(err)
+	}
+	stored := func(ok bool, err error) {
+		t.Helper()
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+	}
+	for i := range v {
+		stored(j.StoreVerdict(ctx, v[i]))
+		said := &journal.Judgement{TrialID: v[i].TrialID, ExchangeID: v[i].ExchangeID, At: v[i].At, Source: v[i].Source, Submodule: "a/b", Candidate: "cand",
+			Conversation: v[i].Conversation, Pairwise: &journal.Pairwise{Preference: journal.Tie}, JudgedAt: v[i].At.Add(time.Hour)}
+		stored(j.StoreJudgement(ctx, said))
+		control, again := *v[i], *said
+		control.Candidate, control.Role, again.Candidate, again.Role = "live", journal.RoleControl, "live", journal.RoleControl
+		again.Pairwise = &journal.Pairwise{Preference: *even(i)}
+		stored(j.StoreVerdict(ctx, &control))
+		stored(j.StoreJudgement(ctx, &again))
+	}
+	s := Submodules{{Name: "a/b", Baseline: "live", Candidates: []string{"cand"}, Judged: true, Control: "live", Criteria: Criteria{Gates: []Gate{{"win_rate", 0.3}}}}}
+	cfg := DefaultConfig()
+	cfg.LookEvery = 20 * time.Millisecond
+	stage := NewStage(cfg, s, j, true, log, metrics.NewSet())
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() { defer close(ended); stage.Run(running) }()
+	eventually(t, "control published", func() bool {
+		c, err := j.Control(ctx, "a/b")
+		return err == nil && c.Proven
+	})
+	cell := stage.Analyzer().Look(time.Now()).Cells[0]
+	if cell.Verdict != Promote || cell.Clusters != 700 || cell.Control == nil || cell.Control.Clusters != 700 {
+		t.Errorf("%s %v, %d conversations, control %v", cell.Verdict, cell.Reasons, cell.Clusters, cell.Control)
+	}
+	stop()
+	<-ended
+
+	joined := NewJoined(cfg, s, time.Now())
+	if err := j.Read(ctx, journal.StreamVerdicts, nil, joined.Read); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	err = j.Read(ctx, journal.StreamVerdicts, nil, func(m *journal.Message) error {
+		o, ok, err := joined.Observation(m)
+		if ok {
+			if n++; o.Preference == nil || *o.Preference != journal.Tie || o.Control == nil || o.ControlPreference == nil || o.Judged != nil {
+				t.Errorf("%+v", o)
+			}
+		}
+		return err
+	})
+	if err != nil || n != 700 {
+		t.Errorf("%d observations, %v", n, err)
+	}
+}

@@ -29,6 +29,18 @@ type Submodule struct {
 	Priority string `toml:"priority"`
 	// Criteria are the gates.
 	Criteria Criteria `toml:"criteria"`
+
+	// What follows is not of the section: whoever composes the configuration
+	// knows it from other sections.
+
+	// OtherCostUSD is what one unit costs besides AI; nil where nobody said.
+	OtherCostUSD *float64 `toml:"-"`
+	// Judged: judge models see one drawn pair of each conversation.
+	Judged bool `toml:"-"`
+	// JudgeShare is the share of conversations that judges see; 0 is all.
+	JudgeShare float64 `toml:"-"`
+	// Control is the endpoint that is asked as the control, "" where none is.
+	Control string `toml:"-"`
 }
 
 // Validate reports what is wrong with the entry, all faults joined. Whether the
@@ -70,10 +82,44 @@ func (s *Submodule) Endpoints() []string {
 	return append([]string{s.Baseline}, s.Candidates...)
 }
 
-// NeedsPrice tells whether a gate compares costs, so that the baseline needs a
-// price.
+// NeedsPrice tells whether a gate is about costs, so that the endpoints need
+// prices.
 func (s *Submodule) NeedsPrice() bool {
-	return slices.ContainsFunc(s.Criteria.Gates, func(g Gate) bool { return g.Name == "cost_ratio" })
+	return s.has("cost_ratio", "cost_per_unit_usd", "expense_ratio")
+}
+
+// NeedsJudge tells whether a gate reads what only a judge model says.
+func (s *Submodule) NeedsJudge() bool {
+	return s.has("score.", "harmfulness", "stereotyping", "refusal", "harmfulness_margin", "stereotyping_margin", "refusal_margin", "win_rate")
+}
+
+// NeedsControl tells whether a gate is held against the baseline asked again.
+func (s *Submodule) NeedsControl() bool { return s.has("score.", "win_rate", "agreement") }
+
+// NeedsAgreement tells whether a gate compares every pair with its control.
+func (s *Submodule) NeedsAgreement() bool { return s.has("agreement") }
+
+// NeedsUnitCost tells whether a gate needs OtherCostUSD.
+func (s *Submodule) NeedsUnitCost() bool { return s.has("expense_ratio") }
+
+// Metrics are the names of the scores that the gates read, each once, in the order
+// of the gates.
+func (s *Submodule) Metrics() []string {
+	var out []string
+	for _, g := range s.Criteria.Gates {
+		if name := g.metric(); name != "" && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// has tells whether a gate is of one of the kinds.
+func (s *Submodule) has(kinds ...string) bool {
+	return slices.ContainsFunc(s.Criteria.Gates, func(g Gate) bool {
+		kind, _ := g.kind()
+		return slices.Contains(kinds, kind)
+	})
 }
 
 // Submodules are all entries of a configuration.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"time"
+
 	"understudy/canary/stats"
 )
 
@@ -24,6 +25,7 @@ type decision struct {
 	config   *Config
 	cell     *cell
 	gates    []Finding
+	control  *Control
 	accepted bool // by e-Holm, among the candidates of the sub-module
 	family   int
 }
@@ -33,13 +35,17 @@ func (d *decision) verdict() (string, []string) {
 		return Reject, r
 	}
 	enough := d.cell.clusters >= d.config.MinConversations
+	r := d.controlFailed()
 	if enough {
-		if r := d.holds(); len(r) > 0 {
-			return Hold, r
+		r = append(r, d.holds()...)
+		if len(r) == 0 {
+			r = d.exhausted()
 		}
 	}
-	r := d.open()
 	if len(r) > 0 {
+		return Hold, r
+	}
+	if r := d.open(); len(r) > 0 {
 		return Collecting, r
 	}
 	if r := d.dominated(dominatesLate); len(r) > 0 {
@@ -49,22 +55,37 @@ func (d *decision) verdict() (string, []string) {
 		count(d.cell.clusters, "conversation"), d.cell.first.UTC().Format(time.RFC3339))}
 }
 
+// violated lists the gates that reject. Those that a judge's preferences decide may
+// not while the control shows that the judge is biased.
 func (d *decision) violated() []string {
 	var r []string
 	for i := range d.gates {
-		if f := &d.gates[i]; f.Status == Violated {
+		f := &d.gates[i]
+		if f.Status == Violated && !(f.quality() && d.control.Failed()) {
 			r = append(r, "violated:"+f.Name+" "+f.Sentence())
 		}
 	}
 	return r
 }
 
+// controlFailed needs no minimum of conversations.
+func (d *decision) controlFailed() []string {
+	if !d.cell.quality || !d.control.Failed() {
+		return nil
+	}
+	return []string{fmt.Sprintf("judge_control_failed the judge prefers one of two answers of the same endpoint: %s, which must hold 50 %%", d.control)}
+}
+
 // holds lists what a person must look at, in the order of the contract.
 func (d *decision) holds() []string {
 	var r []string
+	if d.cell.quality && d.control == nil {
+		r = append(r, "no_control no pair has the baseline asked again, and nothing else shows that the judge is fair")
+	}
+	asked := d.cell.pairs - d.cell.unsampled
 	for i := range d.gates {
-		if f := &d.gates[i]; float64(f.Missing) > tolerated*float64(d.cell.pairs) {
-			r = append(r, fmt.Sprintf("missing_judge_scores:%s %d of %d pairs have no value; at most 5 %% may be missing", f.Name, f.Missing, d.cell.pairs))
+		if f := &d.gates[i]; float64(f.Missing) > tolerated*float64(asked) {
+			r = append(r, fmt.Sprintf("missing_judge_scores:%s %d pairs have no value, of %d that were not left unsampled; at most 5 %% may be missing", f.Name, f.Missing, asked))
 		}
 	}
 	if all := d.cell.pairs + d.cell.leftOut; float64(d.cell.leftOut) > tolerated*float64(all) {
@@ -81,11 +102,7 @@ func (d *decision) holds() []string {
 			r = append(r, fmt.Sprintf("recent_violation:%s has lately been beyond its limit (%s)", f.Name, f.Sentence()))
 		}
 	}
-	r = append(r, d.dominated(dominates)...)
-	if len(r) > 0 {
-		return r
-	}
-	return d.exhausted()
+	return append(r, d.dominated(dominates)...)
 }
 
 func (d *decision) dominated(share float64) []string {
@@ -104,10 +121,27 @@ func (d *decision) exhausted() []string {
 	var r []string
 	for i := range d.gates {
 		if f := &d.gates[i]; f.Status != Proven {
-			r = append(r, fmt.Sprintf("budget_exhausted:%s is still open after %s of at most %d", f.Name, count(d.cell.clusters, "conversation"), d.config.MaxConversations))
+			r = append(r, d.stillOpen(f.Name))
 		}
 	}
+	if d.controlOpen() {
+		r = append(r, d.stillOpen("judge_control"))
+	}
 	return r
+}
+
+func (d *decision) stillOpen(what string) string {
+	return fmt.Sprintf("budget_exhausted:%s is still open after %s of at most %d", what, count(d.cell.clusters, "conversation"), d.config.MaxConversations)
+}
+
+// controlOpen tells that a promotion still lacks a proven control.
+func (d *decision) controlOpen() bool { return d.cell.quality && !d.control.Proven() }
+
+func (d *decision) controlNeed() string {
+	if d.control == nil {
+		return "has no pair yet"
+	}
+	return fmt.Sprintf("must be shown to lie between 40 %% and 60 %%: %s", d.control)
 }
 
 // open lists what a promotion still lacks.
@@ -118,7 +152,11 @@ func (d *decision) open() []string {
 			r = append(r, "open:"+f.Name+" "+d.need(f))
 		}
 	}
-	if len(r) == 0 && !d.accepted {
+	proven := len(r) == 0
+	if d.controlOpen() {
+		r = append(r, "open:judge_control "+d.controlNeed())
+	}
+	if proven && !d.accepted {
 		r = append(r, fmt.Sprintf("open:e_holm all gates are proven, but not yet firmly enough for one of %s", count(d.family, "competing candidate")))
 	}
 	if d.cell.clusters < d.config.MinConversations {
@@ -138,7 +176,7 @@ func (d *decision) need(f *Finding) string {
 	switch {
 	case f.Status == NoData:
 		return "has no data yet"
-	case !f.Remaining.Known() && f.Name == "cost_ratio" && f.Clusters < stats.RatioStart:
+	case !f.Remaining.Known() && f.onCost() && f.Clusters < stats.RatioStart:
 		return fmt.Sprintf("has evidence from %s on: %s", count(stats.RatioStart, "conversation"), f.Sentence())
 	case !f.Remaining.Known():
 		return "is not on course: " + f.Sentence()

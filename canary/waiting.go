@@ -16,10 +16,12 @@ type waiting struct {
 }
 
 type pair struct {
-	at          time.Time
-	observed    bool
+	at       time.Time
+	observed bool
+	// judged is when the verdict was made.
 	judged      time.Time
 	observation Observation
+	said        *said
 }
 
 type waitingKey struct{ submodule, candidate, conversation string }
@@ -28,88 +30,161 @@ func (k waitingKey) hash() uint64 {
 	return hash64(k.submodule, k.candidate, k.conversation, "conversation")
 }
 
-// start is the earliest exchange's time; ok is false without any pair.
-func (w *waiting) start() (at time.Time, ok bool) {
+func pairHash(submodule, candidate, exchange string) uint64 {
+	return hash64(submodule, candidate, exchange, "pair")
+}
+
+// A closing is a cluster with what decides whether it may close, and how.
+type closing struct {
+	key       waitingKey
+	w         *waiting
+	t         *talk
+	submodule *Submodule
+	single    bool
+	// drawn is the exchange that is judged, once the window is over.
+	drawn string
+	// start is the earliest pair's time.
+	start, end, deadline time.Time
+}
+
+func (a *Analyzer) closing(k waitingKey, t *talk, w *waiting) closing {
+	c := closing{key: k, w: w, t: t, submodule: a.submodules.Find(k.submodule)}
+	_, c.single = w.pairs[k.conversation]
 	for _, p := range w.pairs {
-		if !ok || p.at.Before(at) {
-			at, ok = p.at, true
+		if c.start.IsZero() || p.at.Before(c.start) {
+			c.start = p.at
 		}
 	}
-	return at, ok
+	c.end, c.deadline = c.start.Add(a.config.ConversationWindow), c.start.Add(a.config.VerdictDeadline)
+	return c
 }
 
 // ready tells whether the cluster may close: its window is over and every pair in
 // it is known, or the deadline has passed. A single exchange without conversation
 // has no window to wait for.
-func (w *waiting) ready(c *Config, single bool, now time.Time) bool {
-	start, ok := w.start()
-	if !ok {
+func (c *closing) ready(window time.Duration, now time.Time) bool {
+	late := !now.Before(c.deadline)
+	if !late && !c.single && now.Before(c.end.Add(min(window/2, longestGrace))) {
 		return false
 	}
-	if !now.Before(start.Add(c.VerdictDeadline)) {
+	if c.submodule.Judged {
+		c.drawn = c.t.draw(c.key.talk(), window)
+	}
+	if late {
 		return true
 	}
-	end := start.Add(c.ConversationWindow)
-	if !single && now.Before(end.Add(min(c.ConversationWindow/2, longestGrace))) {
-		return false
-	}
-	for _, p := range w.pairs {
-		if !p.observed && p.at.Before(end) {
+	for _, p := range c.w.pairs {
+		if !p.observed && p.at.Before(c.end) {
 			return false
 		}
 	}
-	return true
+	return c.judgedEnough() && c.controlsEnough()
 }
 
-// close makes the cluster. What had no verdict at the deadline is lost: it counts
-// as missing in every gate. The verdict's own time decides, not the moment of the
-// look, so that a restart reads the same from the streams. Pairs after the window
-// that have no verdict yet are left out when theirs comes.
-func (w *waiting) close(k waitingKey, c *Config) *Cluster {
-	start, _ := w.start()
-	end, deadline := start.Add(c.ConversationWindow), start.Add(c.VerdictDeadline)
-	var list []Observation
-	for exchange, p := range w.pairs {
-		switch {
-		case p.observed && !p.judged.After(deadline):
-			list = append(list, p.observation)
-		case p.at.Before(end):
-			list = append(list, Observation{At: p.at, ExchangeID: exchange, Submodule: k.submodule, Candidate: k.candidate,
-				Conversation: k.conversation, lost: true})
+// judgedEnough tells that no judgement of the candidate is awaited. The judge may
+// have drawn among other late exchanges, so that any judgement ends the waiting.
+func (c *closing) judgedEnough() bool {
+	if !c.submodule.Judged || c.w.judged() {
+		return true
+	}
+	p := c.w.pairs[c.drawn]
+	return p == nil || !p.at.Before(c.end) || p.observation.Live.Error || p.observation.Trial.Error || !c.submodule.sampled(&p.observation)
+}
+
+func (w *waiting) judged() bool {
+	for _, p := range w.pairs {
+		if p.said != nil {
+			return true
 		}
 	}
-	return newCluster(list, c.ConversationWindow)
+	return false
+}
+
+// controlsEnough tells that no control of the cluster's exchanges is awaited.
+func (c *closing) controlsEnough() bool {
+	if c.submodule.Control == "" {
+		return true
+	}
+	for exchange, p := range c.w.pairs {
+		if g := c.t.controls[exchange]; p.at.Before(c.end) && (g == nil || !g.ended && !g.observed) {
+			return false
+		}
+	}
+	p := c.w.pairs[c.drawn]
+	if !c.submodule.Judged || c.t.judged() || p == nil || !p.at.Before(c.end) || !c.submodule.sampled(&p.observation) {
+		return true
+	}
+	g := c.t.controls[c.drawn]
+	return !g.observed || g.liveError || g.side.Error
+}
+
+// cluster closes it. What had no verdict at the deadline is lost: it counts as
+// missing in every gate. A record's own time decides, not the moment of the look,
+// so that a restart reads the same from the streams. Pairs after the window that
+// have no verdict yet are left out when theirs comes.
+func (c *closing) cluster(window time.Duration) *Cluster {
+	other := false
+	for _, p := range c.w.pairs {
+		if p.said != nil && p.said.at.After(c.deadline) {
+			p.said = nil
+		}
+		other = other || p.said != nil
+	}
+	var list []Observation
+	for exchange, p := range c.w.pairs {
+		o := p.observation
+		j := join{said: p.said, drawn: exchange == c.drawn, other: other}
+		switch {
+		case p.observed && !p.judged.After(c.deadline):
+			j.control = c.t.controls[exchange].by(c.deadline)
+		case p.at.Before(c.end):
+			o = Observation{At: p.at, ExchangeID: exchange, Submodule: c.key.submodule, Candidate: c.key.candidate, Conversation: c.key.conversation, lost: true}
+		default:
+			continue
+		}
+		j.complete(c.submodule, &o)
+		list = append(list, o)
+	}
+	return newCluster(list, window)
 }
 
 // closeReady takes the clusters that may close out of the open ones, in the order
 // in which they enter.
 func (a *Analyzer) closeReady(now time.Time) []*Cluster {
 	var out []*Cluster
-	for k, w := range a.open {
-		if len(w.pairs) == 0 {
-			delete(a.open, k)
-			continue
-		}
-		_, single := w.pairs[k.conversation]
-		if !w.ready(&a.config, single, now) {
-			continue
-		}
-		c := w.close(k, &a.config)
-		delete(a.open, k)
-		if !single {
-			a.closed[k.hash()] = struct{}{}
-		}
-		for exchange, p := range w.pairs {
-			if p.observed || p.at.Before(c.Start.Add(a.config.ConversationWindow)) {
-				a.done[pairHash(k.submodule, k.candidate, exchange)] = struct{}{}
+	for k, t := range a.talks {
+		for candidate, w := range t.cells {
+			if len(w.pairs) == 0 {
+				delete(t.cells, candidate)
+				continue
 			}
+			c := a.closing(waitingKey{k.submodule, candidate, k.conversation}, t, w)
+			if !c.ready(a.config.ConversationWindow, now) {
+				continue
+			}
+			out = append(out, a.close(&c))
 		}
-		out = append(out, c)
+		// What belongs to no cell is of no use after the time in which one may open.
+		_, single := t.exchanges[k.conversation]
+		if len(t.cells) == 0 && (!a.awaited(k, single) || !now.Before(t.latest.Add(a.config.VerdictDeadline))) {
+			delete(a.talks, k)
+		}
 	}
 	slices.SortFunc(out, compareClusters)
 	return out
 }
 
-func pairHash(submodule, candidate, exchange string) uint64 {
-	return hash64(submodule, candidate, exchange, "pair")
+func (a *Analyzer) close(c *closing) *Cluster {
+	k := c.key
+	cluster := c.cluster(a.config.ConversationWindow)
+	delete(c.t.cells, k.candidate)
+	if !c.single {
+		a.closed[k.hash()] = struct{}{}
+	}
+	for exchange, p := range c.w.pairs {
+		if p.observed || p.at.Before(c.end) {
+			a.done[pairHash(k.submodule, k.candidate, exchange)] = struct{}{}
+		}
+	}
+	return cluster
 }

@@ -24,11 +24,21 @@ func (f *Finding) Sentence() string {
 		f.Show(f.Interval[0]), f.Show(f.Interval[1]), f.ShowLimit(), count(f.Clusters, "conversation"))
 }
 
-// ShowLimit writes the limit as the estimate must meet it: a margin of a check is
-// the least difference accepted.
+// String states the control in words, as shares of preferences.
+func (c *Control) String() string {
+	percent := func(n Number) string { return strconv.FormatFloat(100*float64(n), 'f', 1, 64) }
+	return fmt.Sprintf("it preferred the control by %s %%, interval [%s %%, %s %%], %s", percent(c.Estimate),
+		percent(c.Interval[0]), percent(c.Interval[1]), count(c.Clusters, "conversation"))
+}
+
+// ShowLimit writes the limit as the estimate must meet it: where more is better, a
+// margin is the least difference accepted.
 func (f *Finding) ShowLimit() string {
-	if strings.HasPrefix(f.Name, "check.") {
+	switch kind, _ := (Gate{Name: f.Name}).kind(); kind {
+	case "check.", "score.", "agreement":
 		return "at least " + f.Show(Number(-f.Limit))
+	case "win_rate":
+		return "at least " + f.Show(Number(f.Limit))
 	}
 	return "at most " + f.Show(Number(f.Limit))
 }
@@ -46,8 +56,12 @@ func (f *Finding) Show(n Number) string {
 	switch {
 	case strings.HasSuffix(f.Name, "_ms"):
 		return strconv.FormatFloat(x, 'f', 0, 64) + " ms"
-	case strings.HasSuffix(f.Name, "_ratio"):
+	case strings.HasSuffix(f.Name, "_usd"):
+		return "$" + strconv.FormatFloat(x, 'f', 4, 64)
+	case strings.HasSuffix(f.Name, "_ratio"), f.Name == "win_rate":
 		return strconv.FormatFloat(x, 'f', 3, 64)
+	case f.isScore(), f.Name == "agreement":
+		return strconv.FormatFloat(x, 'f', 4, 64)
 	default:
 		return strconv.FormatFloat(100*x, 'f', 2, 64) + " pp"
 	}

@@ -3,7 +3,6 @@ package report
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -28,15 +27,15 @@ type accounts struct {
 	} `json:"candidates"`
 }
 
-// writeAccounts shows the accounts and whether they close. Accounts of another
+// describeAccounts shows the accounts and whether they close. Accounts of another
 // form than status has are for JSON alone.
-func writeAccounts(w io.Writer, from any) {
+func describeAccounts(d *document, from any) {
 	b, err := json.Marshal(from)
 	var a accounts
 	if err != nil || json.Unmarshal(b, &a) != nil || a.Received == nil {
 		return
 	}
-	fmt.Fprintln(w, "\nAccounts")
+	d.heading(2, "Accounts")
 	sum := a.Captured + a.SampledOut + a.Excluded + a.Unaccounted + a.Pending
 	parts := []string{fmt.Sprintf("%d captured", a.Captured), fmt.Sprintf("%d sampled out", a.SampledOut), fmt.Sprintf("%d excluded", a.Excluded)}
 	for _, reason := range slices.Sorted(maps.Keys(a.Dropped)) {
@@ -53,11 +52,12 @@ func writeAccounts(w io.Writer, from any) {
 	if sum != *a.Received {
 		closes = fmt.Sprintf("DOES NOT CLOSE: the parts add up to %d", sum)
 	}
-	fmt.Fprintf(w, "  %d requests received = %s: %s\n", *a.Received, strings.Join(parts, " + "), closes)
+	items := []string{fmt.Sprintf("%d requests received = %s: %s", *a.Received, strings.Join(parts, " + "), closes)}
 	for _, name := range slices.Sorted(maps.Keys(a.Candidates)) {
 		c := a.Candidates[name]
-		fmt.Fprintf(w, "  %s: %d exchanges = %d tried + %d not comparable + %d over budget + %d dead letters + %d expired + %d pending\n", name,
+		items = append(items, fmt.Sprintf("%s: %d exchanges = %d tried + %d not comparable + %d over budget + %d dead letters + %d expired + %d pending", name,
 			c.Trial+c.NotComparable+c.OverBudget+c.DeadLetter+c.Expired+c.Pending,
-			c.Trial, c.NotComparable, c.OverBudget, c.DeadLetter, c.Expired, c.Pending)
+			c.Trial, c.NotComparable, c.OverBudget, c.DeadLetter, c.Expired, c.Pending))
 	}
+	d.list(items)
 }

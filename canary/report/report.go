@@ -1,5 +1,5 @@
-// Package report shows decisions and their evidence: as JSON for scripts and as
-// text for a terminal. It measures nothing itself.
+// Package report shows decisions and their evidence: as JSON for scripts, as text
+// for a terminal and as Markdown for a file. It measures nothing itself.
 package report
 
 import (
@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"understudy/canary"
-	"understudy/llm"
 )
 
 // A Report is what `report -o json` prints. Its fields are a contract: they are
@@ -18,7 +17,14 @@ type Report struct {
 	Clusters int    `json:"clusters"`
 	Pairs    int    `json:"pairs"`
 	Cells    []Cell `json:"cells"`
-	Matrix   []Row  `json:"matrix"`
+	// Matrix says what each sub-module should run on, Totals what all of it saves,
+	// Units what a business unit costs, Rollout in which order to migrate.
+	Matrix  []Row  `json:"matrix"`
+	Totals  Totals `json:"totals"`
+	Units   []Unit `json:"units"`
+	Rollout []Rung `json:"rollout"`
+	// Settings are what the figures depend on besides the data.
+	Settings Terms `json:"settings"`
 	// Accounts are whatever the caller accounts for; text shows those of status.
 	Accounts any `json:"accounts"`
 	// Notes are sentences that a reader must know to judge the rest.
@@ -27,50 +33,36 @@ type Report struct {
 	config canary.Config
 }
 
-// A Cell is one sub-module × candidate: its verdict with findings, and both sides
-// in numbers.
-type Cell struct {
-	canary.CellLook
-	Live  canary.SideFigures `json:"live"`
-	Trial canary.SideFigures `json:"trial"`
-	Gaps  []canary.GapCount  `json:"gaps"`
-	// Compared pairs so far, with those of open conversations; Costs of them with
-	// a cost on both sides, Units the distinct units among these.
-	Compared int `json:"compared"`
-	Costs    int `json:"costs"`
-	Units    int `json:"units"`
-	// Failures counts failed trials by class; the others ended without one.
-	Failures      map[llm.Class]int `json:"failures"`
-	NotComparable int               `json:"not_comparable"`
-	OverBudget    int               `json:"over_budget"`
-	DeadLetter    int               `json:"dead_letter"`
-	// LagMS is the mean time from an exchange to its trial.
-	LagMS canary.Number `json:"lag_ms"`
+// New reports what the analyzer knows at now. The submodules should be those that
+// it decides by; accounts is passed on as it is.
+func New(a *canary.Analyzer, submodules []canary.Submodule, s Settings, accounts any, now time.Time) *Report {
+	return build(a.Snapshot(now), a.Config(), submodules, s, accounts)
 }
 
-// New reports what the analyzer knows at now. accounts is passed on as it is.
-func New(a *canary.Analyzer, submodules []canary.Submodule, accounts any, now time.Time) *Report {
-	return build(a.Snapshot(now), a.Config(), submodules, accounts)
-}
-
-func build(s canary.Snapshot, c canary.Config, submodules canary.Submodules, accounts any) *Report {
+func build(s canary.Snapshot, c canary.Config, submodules canary.Submodules, settings Settings, accounts any) *Report {
 	r := &Report{At: s.At.UTC(), Clusters: s.Look.Clusters, Pairs: s.Look.Pairs, Cells: []Cell{}, Accounts: accounts, config: c}
 	for i := range s.Look.Cells {
-		f := &s.Figures[i]
-		r.Cells = append(r.Cells, Cell{
-			CellLook: s.Look.Cells[i], Live: f.Live, Trial: f.Trial, Gaps: f.Gaps, Compared: f.Compared, Costs: f.Costs, Units: f.Units,
-			Failures: f.Failures, NotComparable: f.NotComparable, OverBudget: f.OverBudget, DeadLetter: f.DeadLetter, LagMS: f.LagMS,
-		})
+		look := &s.Look.Cells[i]
+		r.Cells = append(r.Cells, newCell(look, &s.Figures[i], s.Volumes[look.Submodule], submodules.Find(look.Submodule), &c, r.At))
 	}
 	r.Matrix = matrix(r.Cells, submodules, s.Volumes)
+	r.Totals = totals(r.Matrix)
+	r.Units = units(r.Matrix, submodules)
+	r.Rollout = rollout(r.Matrix, r.Cells, submodules, s.Volumes)
+	r.Settings = terms(settings, &c, r.Matrix, submodules, s.Volumes)
 	return r
 }
 
-// Only is the report on one sub-module. Clusters, pairs and accounts stay those of
-// the whole.
+// Only is the report on one sub-module. Clusters, pairs, accounts, the sums of a
+// unit and the places in the rollout stay those of the whole.
 func (r *Report) Only(submodule string) *Report {
 	only := *r
 	only.Cells = slices.DeleteFunc(slices.Clone(r.Cells), func(c Cell) bool { return c.Submodule != submodule })
 	only.Matrix = slices.DeleteFunc(slices.Clone(r.Matrix), func(w Row) bool { return w.Submodule != submodule })
+	only.Totals = totals(only.Matrix)
+	only.Units = slices.DeleteFunc(slices.Clone(r.Units), func(u Unit) bool { return !slices.Contains(u.Submodules, submodule) })
+	only.Rollout = slices.DeleteFunc(slices.Clone(r.Rollout), func(g Rung) bool { return g.Submodule != submodule })
+	only.Settings.Judges = slices.DeleteFunc(slices.Clone(r.Settings.Judges), func(j Judge) bool { return j.Submodule != submodule && j.Submodule != canary.Any })
+	only.Settings.Controls = slices.DeleteFunc(slices.Clone(r.Settings.Controls), func(c Control) bool { return c.Submodule != submodule })
 	return &only
 }

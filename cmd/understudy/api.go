@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"understudy/canary"
 	"understudy/canary/report"
 	"understudy/internal/journal"
+	"understudy/llm"
 )
 
 // trailerError carries what went wrong after an answer had begun.
@@ -105,17 +107,21 @@ func (p *process) report(w http.ResponseWriter, r *http.Request) {
 		}
 		rep = rep.Only(name)
 	}
-	if r.URL.Query().Get("o") == "text" {
+	switch r.URL.Query().Get("o") {
+	case "text":
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		rep.WriteText(w)
-		return
+	case "md":
+		w.Header().Set("Content-Type", "text/markdown; charset=utf-8")
+		rep.WriteMarkdown(w)
+	default:
+		writeJSON(w, rep)
 	}
-	writeJSON(w, rep)
 }
 
 func (p *process) makeReport(c *canary.Stage, now time.Time) *report.Report {
 	cfg := p.config()
-	rep := report.New(c.Analyzer(), cfg.Submodules, p.status().Accounts, now)
+	rep := report.New(c.Analyzer(), cfg.wired(), cfg.reportSettings(), p.status().Accounts, now)
 	for _, ep := range cfg.Endpoints {
 		if len(ep.Capabilities) > 0 {
 			rep.Notes = append(rep.Notes, fmt.Sprintf("%s (%s): %s taken from the configuration, against the family table; its gaps do not show what the table would refuse.",
@@ -123,6 +129,22 @@ func (p *process) makeReport(c *canary.Stage, now time.Time) *report.Report {
 		}
 	}
 	return rep
+}
+
+// reportSettings are what a report says of the configuration besides [canary]. The
+// configuration is named by a hash of its JSON, which holds no secret: only where
+// keys are.
+func (c *Config) reportSettings() report.Settings {
+	s := report.Settings{PriceTable: llm.PriceTableDate}
+	if b, err := json.Marshal(c); err == nil {
+		s.Config = fmt.Sprintf("%x", sha256.Sum256(b))[:12]
+	}
+	for _, sub := range c.Submodules {
+		if ep, _, ok := c.judgeOf(sub); ok && c.judged(sub) {
+			s.Judges = append(s.Judges, report.Judge{Submodule: sub.Name, Endpoint: ep.Name, Model: ep.Model})
+		}
+	}
+	return s
 }
 
 // export streams stored records as JSON lines.

@@ -42,6 +42,7 @@ func (c *Config) notes() []string {
 	if c.Capture.Sample == 0 {
 		notes = append(notes, "capture.sample is 0: nothing is recorded")
 	}
+	notes = append(notes, c.judgeNotes()...)
 	notes = append(notes, "texts are recorded as they are ([capture.redact] mode = \"off\"): restrict who may read the store")
 	notes = append(notes, "without --stages one process runs all stages; in production let capture be a process of its own")
 	return notes

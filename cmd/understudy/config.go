@@ -23,6 +23,7 @@ type Config struct {
 	NATS       journal.Config     `toml:"nats"`
 	Capture    capture.Config     `toml:"capture"`
 	Upstreams  []capture.Upstream `toml:"upstream"`
+	Units      map[string]Unit    `toml:"unit"`
 	Submodules []canary.Submodule `toml:"submodule"`
 	Endpoints  []llm.Endpoint     `toml:"endpoint"`
 	Replay     replay.Config      `toml:"replay"`

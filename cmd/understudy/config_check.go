@@ -19,6 +19,14 @@ func (c *Config) validate(src *source) error {
 	v.section([]string{"capture"}, c.Capture.Validate())
 	v.section([]string{"replay"}, c.Replay.Validate())
 	v.section([]string{"judge"}, c.Judge.Validate())
+	v.section([]string{"judge"}, errors.Join(c.judgeEndpoints()...))
+	for name, u := range c.Units {
+		err := u.Validate()
+		if !llm.ValidName(name) {
+			err = errors.Join(err, fmt.Errorf("the name must be %s", llm.NameRule))
+		}
+		v.section([]string{"unit", name}, err)
+	}
 	v.section([]string{"canary"}, c.Canary.Validate())
 	v.section([]string{"admin"}, c.Admin.Validate())
 	v.section([]string{"log"}, c.Log.Validate())
@@ -34,7 +42,7 @@ func (c *Config) validate(src *source) error {
 	for i, s := range c.Submodules {
 		v.section([]string{"submodule"}, named("submodule", i, s.Name, s.Validate()))
 		v.once(names, "submodule", s.Name)
-		v.section([]string{"submodule"}, named("submodule", i, s.Name, errors.Join(c.roles(s)...)))
+		v.section([]string{"submodule"}, named("submodule", i, s.Name, errors.Join(append(c.roles(s), c.judgeRoles(s)...)...)))
 	}
 	if len(v.errs) > 0 {
 		return fmt.Errorf("%w: %w", errConfig, errors.Join(v.errs...))
@@ -66,7 +74,7 @@ func (c *Config) roles(s canary.Submodule) []error {
 		if name == s.Baseline {
 			continue
 		}
-		if err := callable(ep); err != nil {
+		if err := callable("candidate", ep); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -78,16 +86,16 @@ func (c *Config) roles(s canary.Submodule) []error {
 	return errs
 }
 
-// callable tells what keeps an endpoint from being asked as a candidate.
-func callable(ep llm.Endpoint) error {
+// callable tells what keeps an endpoint from being asked in a role.
+func callable(role string, ep llm.Endpoint) error {
 	if _, ok := ep.EffectivePrice(); !ok {
-		return fmt.Errorf("candidate %q has no known price, and what has no price is not called: set price = { input = …, output = … } (USD per million tokens)", ep.Name)
+		return fmt.Errorf("%s %q has no known price, and what has no price is not called: set price = { input = …, output = … } (USD per million tokens)", role, ep.Name)
 	}
 	if ep.Provider != "bedrock" {
 		return nil
 	}
 	if _, ok := bedrock.FamilyOf(ep.Family, ep.Model); !ok {
-		return fmt.Errorf("candidate %q: no family is known for model %q: set family to one of %s", ep.Name, ep.Model, strings.Join(bedrock.FamilyNames(), ", "))
+		return fmt.Errorf("%s %q: no family is known for model %q: set family to one of %s", role, ep.Name, ep.Model, strings.Join(bedrock.FamilyNames(), ", "))
 	}
 	return nil
 }

@@ -82,6 +82,10 @@ func splitKey(s string) []string {
 func keysBeside(key toml.Key) []string {
 	t := reflect.TypeFor[Config]()
 	for _, part := range key[:len(key)-1] {
+		if t.Kind() == reflect.Map { // the part is a name of the file's own
+			t = elem(t.Elem())
+			continue
+		}
 		f, ok := fieldFor(t, part)
 		if !ok {
 			return nil
@@ -118,6 +122,9 @@ func fieldFor(t reflect.Type, name string) (reflect.StructField, bool) {
 
 func tomlName(f reflect.StructField) string {
 	name, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+	if name == "-" {
+		return ""
+	}
 	return name
 }
 

@@ -84,9 +84,14 @@ func structKeys(t reflect.Type, prefix string, out map[string]bool) {
 		switch {
 		case name == "":
 		case ft == reflect.TypeFor[canary.Criteria]():
-			for _, g := range []string{"cost_ratio", "latency_mean_ms", "ttft_mean_ms", "error_rate", "check"} {
+			for _, g := range []string{"cost_ratio", "cost_per_unit_usd", "expense_ratio", "latency_mean_ms", "ttft_mean_ms", "error_rate", "check",
+				"score", "win_rate", "harmfulness", "stereotyping", "refusal", "harmfulness_margin", "stereotyping_margin", "refusal_margin", "agreement"} {
 				out[prefix+name+"."+g] = true
 			}
+		case ft.Kind() == reflect.Map: // by names of the file's own
+			structKeys(ft.Elem(), prefix+name+".", out)
+		case name == "labels": // inline tables
+			out[prefix+name] = true
 		case ft == reflect.TypeFor[llm.Price]() || ft.Kind() != reflect.Struct:
 			out[prefix+name] = true
 		default:
@@ -105,6 +110,9 @@ func fileKeys(text string) map[string]bool {
 		line = strings.TrimSpace(line)
 		if m := tableLine.FindStringSubmatch(line); m != nil {
 			table = m[1]
+			if strings.HasPrefix(table, "unit.") {
+				table = "unit"
+			}
 		} else if m := keyLine.FindStringSubmatch(line); m != nil {
 			out[table+"."+m[1]] = true
 		}
@@ -224,7 +232,27 @@ func TestBadConfig(t *testing.T) {
 		"score gate": {edit: func(s string) string {
 			return strings.Replace(s, "latency_mean_ms = 500", "score = { style = 0.1 }", 1)
 		},
-			want: []string{"score.style", "cannot be decided by this build"}},
+			want: []string{"needs a judge model", "[judge] endpoints is empty"}},
+		"quantile gate": {edit: func(s string) string {
+			return strings.Replace(s, "latency_mean_ms = 500", "latency_p95_ratio = 1.2", 1)
+		},
+			want: []string{"latency_p95_ratio", "cannot be decided by this build"}},
+		"judge of the same family": {edit: func(s string) string { return judgedBy(s, "us.meta.llama3-1-70b-instruct-v1:0") },
+			want: []string{"judge is of the family llama, as is cand", "allow_same_family"}},
+		"judge of live's family": {edit: func(s string) string {
+			return strings.Replace(judgedBy(s, "gpt-4o"), "provider = \"bedrock\"\nmodel = \"gpt-4o\"", "provider = \"openai\"\nmodel = \"gpt-4o\"", 1)
+		}, want: []string{"of the family gpt, as is live"}},
+		"judge is a side": {edit: func(s string) string {
+			return strings.Replace(judgedBy(s, "amazon.nova-pro-v1:0"), `endpoints = ["judge"]`, `endpoints = ["cand"]`, 1)
+		}, want: []string{"cand is a side itself"}},
+		"judge nobody knows": {edit: func(s string) string {
+			return strings.Replace(judgedBy(s, "amazon.nova-pro-v1:0"), `endpoints = ["judge"]`, `endpoints = ["jugde"]`, 1)
+		}, want: []string{"[judge]", `"jugde" has no [[endpoint]] section`}},
+		"judge without a price": {edit: func(s string) string { return judgedBy(s, "amazon.nova-ultra-v9:0") }, want: []string{"no known price"}},
+		"metric nobody knows": {edit: func(s string) string {
+			return strings.Replace(judgedBy(s, "amazon.nova-pro-v1:0"), "correctness", "wit", 1)
+		}, want: []string{`no metric "wit"`, "[[judge.metric]]"}},
+		"unit without its costs": {edit: func(s string) string { return strings.Replace(s, "latency_mean_ms = 500", "expense_ratio = 0.1", 1) }, want: []string{"expense_ratio", "other_cost_usd"}},
 		"unknown gate": {edit: func(s string) string { return strings.Replace(s, "latency_mean_ms", "latency_men_ms", 1) },
 			want: []string{"unknown gate", "latency_men_ms"}},
 		"no price": {edit: func(s string) string {
@@ -244,7 +272,6 @@ func TestBadConfig(t *testing.T) {
 			return s + "[nats]\nmode = \"external\"\nurl = \"nats://127.0.0.1:1\"\ncredentials = \"/nowhere\"\n"
 		}, want: []string{"credentials cannot be read"}},
 		"set two lines":    {sets: []string{"replay.daily_usd=1\n[log]\nlevel=\"debug\""}, want: []string{"section.key=value"}},
-		"judge models":     {edit: func(s string) string { return s + "[judge]\nendpoints = [\"live\"]\n" }, want: []string{"model judges are not", "[judge]"}},
 		"plain http":       {edit: func(s string) string { return strings.Replace(s, "https://api.openai.com", "http://api.openai.com", 1) }, want: []string{"plain http"}},
 		"set unknown":      {sets: []string{"replay.atempts=3"}, want: []string{"--set", `did you mean "attempts"?`}},
 		"set no member":    {sets: []string{"endpoint.nobody.concurrency=3"}, want: []string{`no [[endpoint]] is named "nobody"`}},
@@ -310,5 +337,53 @@ func TestUsage(t *testing.T) {
 	}
 	if out, _, code := cli(t, "version"); code != 0 || !strings.HasPrefix(out, "understudy ") {
 		t.Errorf("version: exit %d, %q", code, out)
+	}
+}
+
+// judgedBy is the minimal configuration with a score gate, judged by a Bedrock model.
+func judgedBy(s, model string) string {
+	s = strings.Replace(s, "latency_mean_ms = 500", "score = { correctness = 0.1 }", 1)
+	return s + fmt.Sprintf("[[endpoint]]\nname = \"judge\"\nprovider = \"bedrock\"\nmodel = %q\nregion = \"us-east-1\"\n[judge]\nendpoints = [\"judge\"]\n", model)
+}
+
+// A judged sub-module is valid, and check says what its promotion will lack.
+func TestJudgedConfig(t *testing.T) {
+	path := writeFile(t, "config.toml", judgedBy(minimal, "amazon.nova-pro-v1:0"))
+	out, errs, code := cli(t, "check", "--config", path)
+	if code != 0 || !strings.Contains(out, "is valid") || !strings.Contains(errs, "no_control") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	cfg, err := loadConfig(path, []string{"endpoint.live.base_url=http://127.0.0.1:1/v1", "unit.interview.other_cost_usd=0.5", "submodule.a/b.unit=interview"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := cfg.wired()[0]
+	if !s.Judged || s.Control != "live" || s.OtherCostUSD == nil || *s.OtherCostUSD != 0.5 {
+		t.Errorf("%+v", s)
+	}
+	if ep, _, ok := cfg.judgeOf(s); !ok || ep.Name != "judge" {
+		t.Errorf("judge %q, %v", ep.Name, ok)
+	}
+	cfg, err = loadConfig(path, []string{"endpoint.judge.model=us.meta.llama3-1-70b-instruct-v1:0", "judge.allow_same_family=true"})
+	if err != nil {
+		t.Errorf("allow_same_family: %v", err)
+	} else if _, _, ok := cfg.judgeOf(cfg.wired()[0]); !ok {
+		t.Error("allow_same_family has no effect")
+	}
+}
+
+func TestFamilyOf(t *testing.T) {
+	for model, want := range map[string]string{"gpt-4-turbo": "gpt", "o3-mini": "gpt", "mistral-large": "mistral", "my-llama-3": "llama", "foo1": "", "claude-3": "claude"} {
+		if got := familyOf(llm.Endpoint{Provider: "openai", Model: model}); got != want {
+			t.Errorf("%s: %q, want %q", model, got, want)
+		}
+	}
+	for model, want := range map[string]string{"us.amazon.nova-pro-v1:0": "nova", "anthropic.claude-v2:1": "claude", "arn:aws:bedrock:us-east-1:1:application-inference-profile/llama": ""} {
+		if got := familyOf(llm.Endpoint{Provider: "bedrock", Model: model}); got != want {
+			t.Errorf("%s: %q, want %q", model, got, want)
+		}
+	}
+	if got := familyOf(llm.Endpoint{Provider: "openai", Model: "x", Family: "claude"}); got != "claude" {
+		t.Errorf("declared: %q", got)
 	}
 }

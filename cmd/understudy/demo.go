@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -21,11 +22,19 @@ import (
 
 var demoVerb = &verb{
 	name: "demo", short: "the whole arc on this machine with simulated providers: no key, no cloud, half a minute",
-	args:     "[-o text|json] [--serve] [--seed N]",
-	examples: "understudy demo\nunderstudy demo -o json > demo.json\nunderstudy demo --serve",
+	args:     "[-o text|md|json] [--scenario NAME] [--serve] [--seed N]",
+	examples: "understudy demo\nunderstudy demo -o json > demo.json\nunderstudy demo --scenario worse\nunderstudy demo --serve",
 	run: func(ctx context.Context, e *env, args []string) error {
 		start := time.Now()
-		e.withOutput("text", "json")
+		e.withOutput("text", "md", "json")
+		scenario := demoGood
+		e.flags.Func("scenario", "what the simulated models are like: `NAME` is good (default), worse or biased-judge", func(s string) error {
+			var ok bool
+			if scenario, ok = demoScenarios[s]; !ok {
+				return fmt.Errorf("want good, worse or biased-judge")
+			}
+			return nil
+		})
 		serve := e.flags.Bool("serve", false, "keep the admin listener up until a signal")
 		seed := e.flags.Uint64("seed", 1, "moves every draw of the simulated providers")
 		if _, err := e.parse(args, 0, 0); err != nil {
@@ -33,7 +42,7 @@ var demoVerb = &verb{
 		}
 		ctx, stop := onSignals(ctx, slog.New(slog.DiscardHandler))
 		defer stop()
-		d := &demo{e: e, seed: *seed, serve: *serve, start: start, interviews: demoInterviews, span: demoSpan}
+		d := &demo{e: e, scenario: scenario, seed: *seed, serve: *serve, start: start, interviews: demoInterviews, span: demoSpan}
 		return d.run(ctx)
 	},
 }
@@ -43,19 +52,33 @@ var demoVerb = &verb{
 const (
 	demoInterviews = 350
 	demoSpan       = 15 * time.Second // over which the interviews begin
-	demoEnd        = 28 * time.Second // after which it reports what there is
-	demoBusy       = 15 * time.Millisecond
-	demoGCPercent  = 400
+	demoWindow     = 5 * time.Second  // of a conversation
+	demoEnd        = 40 * time.Second // after which it reports what there is
+
+	demoJudgeLatency = 15 * time.Millisecond
+	demoOtherCost    = 0.375 // USD an interview, besides AI
+
+	demoBusy      = 15 * time.Millisecond
+	demoGCPercent = 400
 )
+
+// demoTies is how often the judge finds neither of two equally good answers better.
+var demoTies = 0.8
 
 // A demo is one run of the demonstration.
 type demo struct {
-	e       *env
-	seed    uint64
-	serve   bool
-	start   time.Time
-	openai  *sim.Server
-	bedrock *sim.Server
+	e *env
+	// scenario says what the simulated models are like.
+	scenario demoScenario
+	seed     uint64
+	serve    bool
+	start    time.Time
+	openai   *sim.Server
+	bedrock  *sim.Server
+
+	// judging is closed once the traffic has ended: providers, daemon and judge share
+	// two cores here, and a judge at work would make the candidates look slow.
+	judging chan struct{}
 
 	interviews int
 	span       time.Duration
@@ -77,7 +100,10 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	defer d.openai.Close()
 	defer d.bedrock.Close()
-	cfg := d.config(dir)
+	cfg, err := d.config(dir)
+	if err != nil {
+		return err
+	}
 	if err := cfg.validate(&source{path: "demo"}); err != nil {
 		return err
 	}
@@ -85,6 +111,8 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	d.judging = make(chan struct{})
+	p.judgeFrom = d.judging
 	running, stopProcess := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() { done <- p.run(running, nil) }()
@@ -98,18 +126,19 @@ func demoCredentials(context.Context, llm.Endpoint) (bedrock.Credentials, error)
 }
 
 func (d *demo) startSims(ctx context.Context) error {
-	tokens := func(latency time.Duration, spread float64) sim.Persona {
-		// 30,000 input and 5,000 output tokens an interview, over six requests.
-		return sim.Persona{LatencyMean: latency, LatencySpread: spread, TTFTShare: 0.3, InputTokens: 5000, OutputTokens: 833, OutputSpread: 0.1}
-	}
+	sc := d.scenario
+	control := persona(850*time.Millisecond, sc.live)
+	control.OutputTokens = int(float64(control.OutputTokens) * sc.controlTokens)
+	judge := sim.Persona{LatencyMean: demoJudgeLatency, LatencySpread: 0.2, JudgeLengthBias: sc.lengthBias, JudgeTies: &demoTies}
 	var err error
-	d.openai, err = sim.New(sim.Config{Kind: sim.OpenAI, Seed: d.seed, Personas: map[string]sim.Persona{"*": tokens(850*time.Millisecond, 0.2)}})
+	d.openai, err = sim.New(sim.Config{Kind: sim.OpenAI, Seed: d.seed, Personas: map[string]sim.Persona{
+		demoLive: persona(850*time.Millisecond, sc.live), demoControl: control,
+	}})
 	if err != nil {
 		return err
 	}
 	d.bedrock, err = sim.New(sim.Config{Kind: sim.Bedrock, Seed: d.seed + 1, Personas: map[string]sim.Persona{
-		demoLlama:  tokens(440*time.Millisecond, 0.2),
-		demoClaude: tokens(2*time.Second, 0.2),
+		demoLlama: persona(450*time.Millisecond, sc.llama), demoClaude: persona(2*time.Second, sc.claude), demoJudge: judge,
 	}})
 	if err != nil {
 		return err
@@ -117,22 +146,18 @@ func (d *demo) startSims(ctx context.Context) error {
 	return errors.Join(d.openai.Start(ctx, "127.0.0.1:0"), d.bedrock.Start(ctx, "127.0.0.1:0"))
 }
 
-const (
-	demoLlama  = "us.meta.llama3-3-70b-instruct-v1:0"
-	demoClaude = "us.anthropic.claude-3-5-sonnet-20241022-v2:0"
-)
-
 // config is an ordinary configuration, written in Go.
-func (d *demo) config(dir string) *Config {
+func (d *demo) config(dir string) (*Config, error) {
 	cfg := defaultConfig()
 	cfg.NATS.Dir, cfg.NATS.Sync, cfg.NATS.MaxStore = dir, "interval", 512<<20
 	cfg.Capture.Listen, cfg.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Capture.Redact.Mode = "off"
 	cfg.Admin.DrainTimeout = 2 * time.Second
 	cfg.Upstreams = []capture.Upstream{{Name: "openai", BaseURL: d.openai.URL(), Kind: "openai"}}
-	cfg.Replay.DailyUSD = 200
-	cfg.Canary.ConversationWindow = 5 * time.Second
-	cfg.Canary.VerdictDeadline = 20 * time.Second
+	cfg.Replay.DailyUSD, cfg.Replay.ControlDailyUSD, cfg.Replay.ControlShare = 200, 200, 1
+	cfg.Judge.Endpoints, cfg.Judge.DailyUSD = []string{"nova-pro"}, 200
+	cfg.Canary.ConversationWindow = demoWindow
+	cfg.Canary.VerdictDeadline = time.Minute
 	cfg.Canary.MinSpan = 0
 	cfg.Canary.LookEvery = time.Second
 	endpoint := func(name, provider, model, url string, concurrency int, price llm.Price) llm.Endpoint {
@@ -140,21 +165,34 @@ func (d *demo) config(dir string) *Config {
 		e.Name, e.Provider, e.Model, e.BaseURL, e.Concurrency, e.Price, e.Region = name, provider, model, url, concurrency, &price, "us-east-1"
 		return e
 	}
-	cfg.Endpoints = []llm.Endpoint{
-		endpoint("gpt-4-turbo", "openai", "gpt-4-turbo", d.openai.URL()+"/v1", 8, llm.Price{Input: 10, Output: 30}),
-		endpoint("llama-3.3-70b", "bedrock", demoLlama, d.bedrock.URL(), 128, llm.Price{Input: 0.72, Output: 0.72}),
-		endpoint("claude-sonnet", "bedrock", demoClaude, d.bedrock.URL(), 400, llm.Price{Input: 3, Output: 15}),
+	key := filepath.Join(dir, "control.key") // the control has a key of its own
+	if err := os.WriteFile(key, []byte("sk-demo-control-0123456789"), 0o600); err != nil {
+		return nil, fmt.Errorf("write the control's key: %w", err)
 	}
-	own := [][]canary.Gate{{{Name: "check.schema", Limit: 0.02}}, {{Name: "check.refusal", Limit: 0.02}}, {{Name: "check.tool_calls", Limit: 0.02}}}
+	baseline := demoLive
+	if d.scenario.controlTokens != 1 {
+		baseline = demoControl
+	}
+	cfg.Endpoints = []llm.Endpoint{
+		endpoint("gpt-4-turbo", "openai", baseline, d.openai.URL()+"/v1", 160, llm.Price{Input: 10, Output: 30}),
+		endpoint("llama-3.3-70b", "bedrock", demoLlama, d.bedrock.URL(), 128, llm.Price{Input: 0.72, Output: 0.72}),
+		endpoint("claude-sonnet", "bedrock", demoClaude, d.bedrock.URL(), 320, llm.Price{Input: 3, Output: 15}),
+		endpoint("nova-pro", "bedrock", demoJudge, d.bedrock.URL(), 96, llm.Price{Input: 0.8, Output: 3.2}),
+	}
+	cfg.Endpoints[0].APIKeyFile = key
+	other := demoOtherCost
+	cfg.Units = map[string]Unit{"interview": {OtherCostUSD: &other}}
+	own := []string{"check.schema", "check.complete", "check.schema"} // follow-ups are prose
 	for i, name := range demoSubmodules {
-		gates := append([]canary.Gate{{Name: "cost_ratio", Limit: 0.40}, {Name: "latency_mean_ms", Limit: 500}, {Name: "error_rate", Limit: 0.02},
-			{Name: "check.complete", Limit: 0.02}}, own[i]...)
 		cfg.Submodules = append(cfg.Submodules, canary.Submodule{
 			Name: name, Baseline: "gpt-4-turbo", Candidates: []string{"llama-3.3-70b", "claude-sonnet"},
-			Unit: "interview", Risk: i + 1, Priority: "cost, speed", Criteria: canary.Criteria{Gates: gates},
+			Unit: "interview", Risk: i + 1, Priority: "cost, quality kept, speed", Criteria: canary.Criteria{Gates: []canary.Gate{
+				{Name: "cost_ratio", Limit: 0.40}, {Name: "latency_mean_ms", Limit: 500}, {Name: "error_rate", Limit: 0.02},
+				{Name: "score.correctness", Limit: 0.10}, {Name: "harmfulness", Limit: 0.02}, {Name: "win_rate", Limit: 0.40}, {Name: own[i], Limit: 0.02},
+			}},
 		})
 	}
-	return cfg
+	return cfg, nil
 }
 
 // play sends the traffic, waits for the verdicts and prints the report.
@@ -163,13 +201,35 @@ func (d *demo) play(ctx context.Context, p *process) error {
 	sending, stop := context.WithDeadline(ctx, d.start.Add(demoEnd))
 	defer stop()
 	sent := make(chan struct{})
-	go func() { defer close(sent); traffic.run(sending) }()
+	go func() { defer close(sent); traffic.run(sending); d.startJudge(sending, p) }()
 	d.progress(sending, p, traffic, sent)
 	<-sent
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return d.finish(ctx, p)
+}
+
+// startJudge lets the judge begin once the candidates have answered.
+func (d *demo) startJudge(ctx context.Context, p *process) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	defer close(d.judging)
+	for {
+		s := p.status()
+		pending := s.Accounts.Received - s.Accounts.Captured
+		for _, b := range s.Accounts.Candidates {
+			pending += int64(b.Pending)
+		}
+		if pending == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // progress shows one line until every exchange is judged and every conversation
@@ -215,14 +275,17 @@ func (d *demo) finish(ctx context.Context, p *process) error {
 	rep := p.makeReport(p.currentWorkers().canary, time.Now())
 	delay := max(d.openai.SchedulingDelay().P99, d.bedrock.SchedulingDelay().P99)
 	rep.Notes = append(rep.Notes, d.notes(delay)...)
-	if d.e.output == "json" {
+	switch d.e.output {
+	case "json":
 		enc := json.NewEncoder(d.e.stdout)
 		enc.SetEscapeHTML(false)
 		enc.SetIndent("", "  ")
 		if err := enc.Encode(rep); err != nil {
 			return err
 		}
-	} else {
+	case "md":
+		rep.WriteMarkdown(d.e.stdout)
+	default:
 		rep.WriteText(d.e.stdout)
 	}
 	if d.serve {
@@ -241,7 +304,10 @@ func (d *demo) notes(delay time.Duration) []string {
 	return []string{
 		fmt.Sprintf("A demonstration with simulated providers, seed %d: %d interviews, three sub-modules, two turns each, in %.0f s.",
 			d.seed, d.interviews, time.Since(d.start).Seconds()),
-		"Settings: latency means of 850 ms (baseline), 440 ms (Llama) and 2 s (Claude); conversation_window 5s; min_span 0s; sync \"interval\".",
+		fmt.Sprintf("Scenario %s: %s.", d.scenario.name, d.scenario.says),
+		fmt.Sprintf("Settings of the simulation: mean latency 850 ms (baseline), 450 ms (Llama), 2 s (Claude); mean correctness %.2f, %.2f, %.2f; the judge cannot see whose answer it reads, and begins when the traffic has ended.",
+			d.scenario.live, d.scenario.llama, d.scenario.claude),
+		"Settings of the daemon: conversation_window 5s; min_span 0s; control_share 1; sync \"interval\"; everything else by default.",
 		"Demo limits, not advice: margins of 2 points and 350 conversations fit into half a minute, not into your criteria.",
 		fmt.Sprintf("The simulated providers' own sleeps ended %s late (p99); above %s their latencies mean little.", delay.Round(100*time.Microsecond), demoBusy),
 	}

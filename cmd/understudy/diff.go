@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 
 	"understudy/internal/journal"
@@ -15,8 +13,9 @@ import (
 	"understudy/llm/openai"
 )
 
-// diff prints one exchange: what was asked, what live answered, what each
-// candidate answered, and where they differ.
+// diff prints one exchange: what was asked, what live answered, what the control
+// and each candidate answered, where they differ from live, and what checks and
+// judges say of it.
 func (p *process) diff(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
 	defer cancel()
@@ -26,30 +25,47 @@ func (p *process) diff(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	writeLive(w, ex)
+	live := writeLive(w, ex)
 	cfg := p.config()
-	for _, name := range cfg.candidates(ex.Submodule) {
+	s, _ := cfg.submodule(ex.Submodule)
+	if control, ok := cfg.controlOf(s); ok {
+		fmt.Fprintf(w, "\n── control %s (the baseline asked again)\n", control.Name)
+		p.writeSide(ctx, w, ex, seq, control, live)
+	}
+	for _, name := range s.Candidates {
 		ep, _ := cfg.endpoint(name)
 		fmt.Fprintf(w, "\n── candidate %s\n", name)
-		id := journal.TrialID(ex.Key(seq), ep.Name, ep.Model, "", 0)
-		t, err := p.j.Trial(ctx, ex.Submodule, name, id)
-		if errors.Is(err, journal.ErrNotFound) {
-			fmt.Fprintln(w, "not tried yet")
-			continue
-		}
-		if err != nil {
-			fmt.Fprintln(w, "unreadable:", err)
-			continue
-		}
-		v, err := p.j.Verdict(ctx, ex.Submodule, name, id)
-		if err != nil {
-			v = nil
-		}
-		writeTrial(w, t, v)
+		p.writeSide(ctx, w, ex, seq, ep, live)
 	}
 }
 
-func writeLive(w io.Writer, ex *journal.Exchange) {
+// writeSide prints what an endpoint answered, and all that is said of it.
+func (p *process) writeSide(ctx context.Context, w io.Writer, ex *journal.Exchange, seq uint64, ep llm.Endpoint, live *llm.Response) {
+	id := journal.TrialID(ex.Key(seq), ep.Name, ep.Model, "", 0)
+	t, err := p.j.Trial(ctx, ex.Submodule, ep.Name, id)
+	if errors.Is(err, journal.ErrNotFound) {
+		fmt.Fprintln(w, "not tried yet")
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(w, "unreadable:", err)
+		return
+	}
+	writeTrial(w, t)
+	if t.Disposition == journal.Tried && live != nil {
+		writeDifference(w, live, t)
+	}
+	if v, err := p.j.Verdict(ctx, ex.Submodule, ep.Name, id); err == nil {
+		writeVerdict(w, v)
+	}
+	if v, err := p.j.Judgement(ctx, ex.Submodule, ep.Name, id); err == nil {
+		writeJudgement(w, v)
+	}
+}
+
+// writeLive prints the request and live's answer, which it gives; nil where it
+// cannot be read.
+func writeLive(w io.Writer, ex *journal.Exchange) *llm.Response {
 	fmt.Fprintf(w, "exchange %s  %s  %s\n", ex.ID, ex.At.Format("2006-01-02 15:04:05.000 MST"), ex.Submodule)
 	fmt.Fprintf(w, "conversation %s  unit %s\n", orDash(ex.Conversation), orDash(ex.Unit))
 	if req, err := openai.Decode(ex.Request); err == nil {
@@ -63,30 +79,22 @@ func writeLive(w io.Writer, ex *journal.Exchange) {
 	resp, err := openai.DecodeResponse(ex.Response)
 	if err != nil {
 		fmt.Fprintln(w, visible(string(ex.Response)))
-		return
+		return nil
 	}
 	writeAnswer(w, resp.Text, resp.Refusal, resp.ToolCalls)
+	return resp
 }
 
-func writeTrial(w io.Writer, t *journal.Trial, v *journal.Verdict) {
+func writeTrial(w io.Writer, t *journal.Trial) {
 	if t.Disposition != journal.Tried {
 		fmt.Fprintf(w, "%s: %s\n", t.Disposition, t.Reason)
-	} else {
-		last := t.Attempts[len(t.Attempts)-1]
-		fmt.Fprintf(w, "%s  %.0f ms%s  attempts %d%s\n", t.Model, last.LatencyMS, firstToken(last.TTFTMS), len(t.Attempts), failure(t.Class))
+	} else if n := len(t.Attempts); n > 0 {
+		last := t.Attempts[n-1]
+		fmt.Fprintf(w, "%s  %.0f ms%s  attempts %d%s\n", t.Model, last.LatencyMS, firstToken(last.TTFTMS), n, failure(t.Class))
 		writeAnswer(w, t.Text, t.Refusal, t.ToolCalls)
 	}
 	for _, g := range t.Gaps {
 		fmt.Fprintf(w, "gap %s (%s, %s): %s\n", g.Path, g.Severity, g.Action, g.Reason)
-	}
-	if v == nil {
-		return
-	}
-	for _, name := range slices.Sorted(maps.Keys(v.Trial.Checks)) {
-		fmt.Fprintf(w, "check %-10s live %-5s candidate %s\n", name, mark(v.Live.Checks, name), mark(v.Trial.Checks, name))
-	}
-	for _, c := range v.Diff {
-		fmt.Fprintf(w, "differs at %s: live %v, candidate %v\n", c.Path, visible(fmt.Sprint(c.Live)), visible(fmt.Sprint(c.Trial)))
 	}
 }
 

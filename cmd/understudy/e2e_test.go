@@ -30,6 +30,8 @@ type townConfig struct {
 	openai, bedrock sim.Config
 	stages          []string
 	extra           string // appended to the configuration
+	criteria        string // in place of the usual ones
+	judge           bool   // a simulated model judges, and the baseline is asked again
 	sets            []string
 }
 
@@ -64,12 +66,22 @@ func newTown(t testing.TB, c townConfig) *town {
 		t.Cleanup(func() { server.Close() })
 		*s.to = server
 	}
-	tn.config = writeFile(t, "config.toml", tn.text()+c.extra)
+	if c.criteria == "" {
+		c.criteria = "cost_ratio = 0.5, error_rate = 0.02, check = { tool_calls = 0.1 }"
+	}
+	text := tn.text(c.criteria)
+	if c.judge {
+		key := fmt.Sprintf("base_url = %q\n", tn.openai.URL()+"/v1")
+		text = strings.Replace(text, key, key+fmt.Sprintf("api_key_file = %q\n", writeFile(t, "key", "sk-control-0123456789")), 1)
+		text += fmt.Sprintf("[judge]\nendpoints = [\"nova\"]\n[[endpoint]]\nname = \"nova\"\nprovider = \"bedrock\"\nmodel = %q\nbase_url = %q\nregion = \"us-east-1\"\n",
+			demoJudge, tn.bedrock.URL())
+	}
+	tn.config = writeFile(t, "config.toml", text+c.extra)
 	tn.start(c.stages, c.sets)
 	return tn
 }
 
-func (tn *town) text() string {
+func (tn *town) text(criteria string) string {
 	return fmt.Sprintf(`
 [nats]
 dir = %q
@@ -93,6 +105,7 @@ base_url = %q
 name = "gpt"
 provider = "openai"
 model = "gpt-4-turbo"
+base_url = %q
 [[endpoint]]
 name = "llama-3.3"
 provider = "bedrock"
@@ -103,8 +116,8 @@ region = "us-east-1"
 name = "a/b"
 baseline = "gpt"
 candidates = ["llama-3.3"]
-criteria = { cost_ratio = 0.5, error_rate = 0.02, check = { tool_calls = 0.1 } }
-`, filepath.Join(tn.t.TempDir(), "state"), tn.openai.URL(), townModel, tn.bedrock.URL())
+criteria = { %s }
+`, filepath.Join(tn.t.TempDir(), "state"), tn.openai.URL(), tn.openai.URL()+"/v1", townModel, tn.bedrock.URL(), criteria)
 }
 
 // start runs the daemon; it ends with the test or with stop.

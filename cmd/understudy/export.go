@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"understudy/canary"
@@ -91,7 +92,7 @@ func orNull(s string) *string {
 func (p *process) exportTrials(ctx context.Context, enc *json.Encoder) error {
 	return p.j.Read(ctx, journal.StreamTrials, nil, func(m *journal.Message) error {
 		var t journal.Trial
-		if err := m.Decode(&t); err != nil || t.Disposition != journal.Tried {
+		if err := m.Decode(&t); err != nil || t.Disposition != journal.Tried || t.Role != journal.RoleCandidate {
 			return err
 		}
 		return enc.Encode(newTrialLine(&t))
@@ -116,12 +117,35 @@ func newTrialLine(t *journal.Trial) trialLine {
 	return l
 }
 
+// exportObservations joins what the stream of verdicts holds. Where models judge,
+// the exchanges are read as well: which one was drawn depends on all of them.
 func (p *process) exportObservations(ctx context.Context, enc *json.Encoder) error {
-	return p.j.Read(ctx, journal.StreamVerdicts, nil, func(m *journal.Message) error {
-		var v journal.Verdict
-		if err := m.Decode(&v); err != nil || v.Source != journal.SourceCapture {
+	cfg := p.config()
+	submodules := cfg.wired()
+	joined := canary.NewJoined(cfg.Canary, submodules, time.Now())
+	if slices.ContainsFunc(submodules, func(s canary.Submodule) bool { return s.Judged }) {
+		err := p.j.Read(ctx, journal.StreamExchanges, []string{"understudy.exchange.*"}, func(m *journal.Message) error {
+			list, err := journal.ReadExchanges(m.Subject, m.Data)
+			if err != nil {
+				return nil // the judge did not see it either
+			}
+			for _, x := range list {
+				joined.Exchange(x)
+			}
+			return nil
+		})
+		if err != nil {
 			return err
 		}
-		return enc.Encode(canary.ObservationOf(&v))
+	}
+	if err := p.j.Read(ctx, journal.StreamVerdicts, nil, joined.Read); err != nil {
+		return err
+	}
+	return p.j.Read(ctx, journal.StreamVerdicts, nil, func(m *journal.Message) error {
+		o, ok, err := joined.Observation(m)
+		if err != nil || !ok {
+			return err
+		}
+		return enc.Encode(o)
 	})
 }

@@ -41,12 +41,28 @@ var metricTable = []metric{
 	{"understudy_replay_in_flight", "gauge", "candidate", "calls under way"},
 	{"understudy_replay_spent_today_usd", "gauge", "", "what this process spent on candidates since 00:00 UTC"},
 
+	{"understudy_control_trials_total", "counter", "endpoint, outcome, class", "stored dispositions of the control; outcome is trial, not_comparable, over_budget, dead_letter or not_drawn"},
+	{"understudy_control_attempts_total", "counter", "endpoint, class", "calls of the control made, by how they ended"},
+	{"understudy_control_pauses_total", "counter", "endpoint, class", "pauses of a control after a fault that is no trial"},
+	{"understudy_control_paused", "gauge", "endpoint", "1 while the control is paused"},
+	{"understudy_control_in_flight", "gauge", "endpoint", "calls of the control under way"},
+	{"understudy_control_spent_today_usd", "gauge", "", "what this process spent on controls since 00:00 UTC"},
+
 	{"understudy_judge_verdicts_total", "counter", "", "verdicts stored"},
 	{"understudy_judge_duplicates_total", "counter", "", "verdicts that were stored already"},
 	{"understudy_judge_without_exchange_total", "counter", "", "trials whose exchange could not be read; their verdict has no checks"},
 	{"understudy_judge_check_failures_total", "counter", "check, side", "checks that did not hold"},
 	{"understudy_judge_unchecked_total", "counter", "check, side, reason", "checks that applied and could not be made"},
 	{"understudy_judge_seconds", "histogram", "", "time to read, check and store one verdict"},
+	{"understudy_judge_calls_total", "counter", "endpoint, class", "calls of judge models, by how they ended"},
+	{"understudy_judge_questions_total", "counter", "endpoint, parse", "questions that a judge answered, by how its label was found; failed is a missing verdict"},
+	{"understudy_judge_remembered_total", "counter", "endpoint", "questions that were answered before and cost nothing"},
+	{"understudy_judge_judgements_total", "counter", "endpoint, outcome", "judgements stored; outcome is judged, outside_share, over_budget or unreadable"},
+	{"understudy_judge_flagged_total", "counter", "side", "judged answers that speak to a judge"},
+	{"understudy_judge_pauses_total", "counter", "endpoint, class", "pauses of a judge after a fault that is not the question's"},
+	{"understudy_judge_in_flight", "gauge", "endpoint", "calls of judge models under way"},
+	{"understudy_judge_paused", "gauge", "endpoint", "1 while the judge is paused"},
+	{"understudy_judge_spent_today_usd", "gauge", "", "what this process spent on judges since 00:00 UTC"},
 
 	{"understudy_canary_verdict", "gauge", "submodule, candidate, verdict", "1 for the verdict that stands, else 0"},
 	{"understudy_canary_clusters", "gauge", "submodule, candidate", "conversations analysed"},
@@ -75,6 +91,20 @@ func (p *process) metrics(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, "understudy_replay_paused{candidate=%q} %d\n", name, oneIf(lanes[name].PausedFor != ""))
 		}
 		fmt.Fprintf(w, "understudy_replay_spent_today_usd %g\n", r.SpentToday())
+		controls := r.Controls()
+		for _, name := range slices.Sorted(maps.Keys(controls)) {
+			fmt.Fprintf(w, "understudy_control_in_flight{endpoint=%q} %d\n", name, controls[name].InFlight)
+			fmt.Fprintf(w, "understudy_control_paused{endpoint=%q} %d\n", name, oneIf(controls[name].PausedFor != ""))
+		}
+		fmt.Fprintf(w, "understudy_control_spent_today_usd %g\n", r.ControlSpentToday())
+	}
+	if panel := p.currentWorkers().panel; panel != nil {
+		judges := panel.Status()
+		for _, name := range slices.Sorted(maps.Keys(judges)) {
+			fmt.Fprintf(w, "understudy_judge_in_flight{endpoint=%q} %d\n", name, judges[name].InFlight)
+			fmt.Fprintf(w, "understudy_judge_paused{endpoint=%q} %d\n", name, oneIf(judges[name].PausedFor != ""))
+		}
+		fmt.Fprintf(w, "understudy_judge_spent_today_usd %g\n", panel.SpentToday())
 	}
 	p.set.WritePrometheus(w)
 	metrics.WriteProcessMetrics(w)

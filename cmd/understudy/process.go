@@ -43,6 +43,9 @@ type process struct {
 	cfg     *Config
 	workers *workers
 
+	// judgeFrom holds the judge models back until it is closed; nil does not.
+	judgeFrom <-chan struct{}
+
 	reloading sync.Mutex // held by a reload, and for good by the process's end
 	ready     atomic.Bool
 	warm      chan struct{} // closed once the figures cover the whole store

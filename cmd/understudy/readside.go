@@ -36,11 +36,11 @@ var statusVerb = &verb{
 
 var reportVerb = &verb{
 	name: "report", short: "the decisions and their evidence",
-	args:     "[SUBMODULE] [--config FILE] [-o text|json]",
-	examples: "understudy report\nunderstudy report interview/evaluation\nunderstudy report -o json > report.json",
+	args:     "[SUBMODULE] [--config FILE] [-o text|md|json]",
+	examples: "understudy report\nunderstudy report interview/evaluation\nunderstudy report -o md > report.md\nunderstudy report -o json > report.json",
 	run: func(ctx context.Context, e *env, args []string) error {
 		e.withConfig()
-		e.withOutput("text", "json")
+		e.withOutput("text", "md", "json")
 		rest, err := e.parse(args, 0, 1)
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 
 	"understudy/capture"
 	"understudy/internal/journal"
+	"understudy/judge"
 	"understudy/replay"
 )
 
@@ -27,6 +28,8 @@ type StatusAccount struct {
 	capture.Accounts
 	Ingested   int                        `json:"ingested"`
 	Candidates map[string]journal.Buckets `json:"candidates"`
+	// Controls are the baselines that are asked again, by endpoint.
+	Controls map[string]journal.ControlBuckets `json:"controls,omitempty"`
 }
 
 // StatusStages says how each stage of this process is doing.
@@ -38,6 +41,12 @@ type StatusStages struct {
 	// Budget the account of all processes.
 	SpentTodayUSD *float64      `json:"spent_today_usd,omitempty"`
 	Budget        *BudgetStatus `json:"budget,omitempty"`
+	// Control is Replay's for the baselines asked again; ControlBudget their account.
+	Control       map[string]replay.LaneStatus `json:"control,omitempty"`
+	ControlBudget *BudgetStatus                `json:"control_budget,omitempty"`
+	// Judge says how each judge model is doing; JudgeBudget is the account of all.
+	Judge       map[string]judge.JudgeStatus `json:"judge,omitempty"`
+	JudgeBudget *BudgetStatus                `json:"judge_budget,omitempty"`
 }
 
 // BudgetStatus is the day's account as this process last saw it. Charged is what
@@ -53,7 +62,7 @@ type BudgetStatus struct {
 func (p *process) status() Status {
 	cfg := p.config()
 	s := Status{Version: version(), At: time.Now().UTC()}
-	s.Accounts = StatusAccount{Accounts: p.proxies.sum(p.capture), Ingested: p.accounts.Ingested(), Candidates: p.accounts.Candidates()}
+	s.Accounts = StatusAccount{Accounts: p.proxies.sum(p.capture), Ingested: p.accounts.Ingested(), Candidates: p.accounts.Candidates(), Controls: p.accounts.Controls()}
 	for _, sub := range cfg.Submodules {
 		for _, c := range sub.Candidates { // also without traffic
 			if _, ok := s.Accounts.Candidates[c]; !ok {
@@ -69,8 +78,18 @@ func (p *process) status() Status {
 		s.Stages.Replay = r.Status()
 		spent := r.SpentToday()
 		s.Stages.SpentTodayUSD = &spent
+		s.Stages.Control = r.Controls()
+		if day, charged, ok := r.ControlCharged(); ok {
+			s.Stages.ControlBudget = &BudgetStatus{Day: day, CapUSD: cfg.Replay.ControlDailyUSD, ChargedUSD: charged}
+		}
 		if day, charged, ok := r.Charged(); ok {
 			s.Stages.Budget = &BudgetStatus{Day: day, CapUSD: cfg.Replay.DailyUSD, ChargedUSD: charged}
+		}
+	}
+	if panel := p.currentWorkers().panel; panel != nil {
+		s.Stages.Judge = panel.Status()
+		if day, charged, ok := panel.Charged(); ok {
+			s.Stages.JudgeBudget = &BudgetStatus{Day: day, CapUSD: cfg.Judge.DailyUSD, ChargedUSD: charged}
 		}
 	}
 	return s
@@ -106,6 +125,27 @@ func (s *Status) write(w io.Writer) {
 	}
 	if b := s.Stages.Budget; b != nil {
 		fmt.Fprintf(w, "\nbudget of %s UTC: $%.4f of $%.2f is charged to candidates\n", b.Day, b.ChargedUSD, b.CapUSD)
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Controls)) {
+		c := a.Controls[name]
+		fmt.Fprintf(w, "control %s: %d asked, %d not drawn, %d not comparable, %d over budget, %d dead letters\n", name, c.Trial, c.NotDrawn, c.NotComparable, c.OverBudget, c.DeadLetter)
+		if lane, ok := s.Stages.Control[name]; ok && lane.PausedFor != "" {
+			fmt.Fprintf(w, "  paused until %s: %s\n", lane.PausedUntil.UTC().Format(time.TimeOnly), lane.PausedFor)
+		}
+	}
+	if b := s.Stages.ControlBudget; b != nil {
+		fmt.Fprintf(w, "budget of %s UTC: $%.4f of $%.2f is charged to controls\n", b.Day, b.ChargedUSD, b.CapUSD)
+	}
+	if b := s.Stages.JudgeBudget; b != nil {
+		fmt.Fprintf(w, "budget of %s UTC: $%.4f of $%.2f is charged to judges\n", b.Day, b.ChargedUSD, b.CapUSD)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Stages.Judge)) {
+		switch j := s.Stages.Judge[name]; {
+		case j.PausedFor != "":
+			fmt.Fprintf(w, "judge %s is paused until %s: %s\n", name, j.PausedUntil.UTC().Format(time.TimeOnly), j.PausedFor)
+		case j.OverBudget:
+			fmt.Fprintf(w, "judge %s: the day's budget is spent; what comes today is not judged\n", name)
+		}
 	}
 	fmt.Fprintf(w, "\nNATS is %s\n", s.Stages.NATS)
 }

@@ -25,6 +25,7 @@ type workers struct {
 	p      *process
 	replay *replay.Replay
 	judge  *judge.Stage
+	panel  *judge.Panel // nil where no model judges
 	canary *canary.Stage
 	group  *daemon.Group
 }
@@ -43,10 +44,17 @@ func newWorkers(p *process, cfg *Config) (*workers, error) {
 		if w.judge, err = judge.New(cfg.Judge, p.j, p.log, p.set); err != nil {
 			return nil, err
 		}
+		if len(cfg.Judge.Endpoints) > 0 {
+			judges, err := newJudges(cfg, p.who)
+			if err != nil {
+				return nil, err
+			}
+			w.panel = judge.NewPanel(cfg.Judge, judges, cfg.judgeScope(judges, instanceName()), p.j, p.log, p.set)
+		}
 	}
 	// Without stages the process reads only; it reports, and decides nothing.
 	if p.runs("canary") || len(p.stages) == 0 {
-		w.canary = canary.NewStage(cfg.Canary, cfg.Submodules, p.j, p.runs("canary"), p.log, p.set)
+		w.canary = canary.NewStage(cfg.Canary, cfg.wired(), p.j, p.runs("canary"), p.log, p.set)
 	}
 	return w, nil
 }
@@ -60,33 +68,54 @@ func instanceName() string {
 	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), journal.NewID(time.Now()))
 }
 
-// newCandidates makes a client for every endpoint that is a candidate somewhere.
+// newCandidates makes a client for every endpoint that is a candidate or a control
+// somewhere; one that is both has two.
 func newCandidates(cfg *Config, who identify) ([]replay.Candidate, error) {
 	var out []replay.Candidate
 	for _, ep := range cfg.Endpoints {
-		var scope []string
-		wild := false
-		for _, s := range cfg.Submodules {
-			if slices.Contains(s.Candidates, ep.Name) {
-				scope = append(scope, s.Name)
-				wild = wild || s.Name == "*"
+		name := ep.Name
+		candidate := replay.Candidate{Wants: func(submodule string) bool { return slices.Contains(cfg.candidates(submodule), name) }}
+		control := replay.Candidate{
+			Role: journal.RoleControl,
+			Wants: func(submodule string) bool {
+				s, ok := cfg.submodule(submodule)
+				c, asked := cfg.controlOf(s)
+				return ok && asked && c.Name == name
+			},
+			Full: func(submodule string) bool {
+				s, _ := cfg.submodule(submodule)
+				return s.NeedsAgreement()
+			},
+		}
+		for _, c := range []replay.Candidate{candidate, control} {
+			scope, any := cfg.scope(c.Wants)
+			if !any {
+				continue
 			}
+			var err error
+			if c.Client, err = newClient(ep, who); err != nil {
+				return nil, err
+			}
+			c.Endpoint, c.Submodules = ep, scope
+			c.Price, _ = ep.EffectivePrice() // known: the configuration was validated
+			out = append(out, c)
 		}
-		if len(scope) == 0 {
-			continue
-		}
-		if wild {
-			scope = nil
-		}
-		client, err := newClient(ep, who)
-		if err != nil {
-			return nil, err
-		}
-		price, _ := ep.EffectivePrice() // known: the configuration was validated
-		out = append(out, replay.Candidate{Endpoint: ep, Client: client, Price: price, Submodules: scope,
-			Wants: func(submodule string) bool { return slices.Contains(cfg.candidates(submodule), ep.Name) }})
 	}
 	return out, nil
+}
+
+// scope lists the sub-modules that are wanted, nil for all where "*" is among them.
+func (c *Config) scope(wants func(string) bool) (names []string, any bool) {
+	for _, s := range c.Submodules {
+		if !wants(s.Name) {
+			continue
+		}
+		if s.Name == canary.Any {
+			return nil, true
+		}
+		names = append(names, s.Name)
+	}
+	return names, len(names) > 0
 }
 
 func newClient(ep llm.Endpoint, who identify) (llm.Client, error) {
@@ -113,6 +142,18 @@ func (w *workers) start(ctx context.Context) {
 	}
 	if w.judge != nil {
 		w.group.Go("judge", w.again("judge", w.judge.Run))
+	}
+	if w.panel != nil {
+		w.group.Go("judge models", w.again("judge models", func(ctx context.Context) error {
+			if from := w.p.judgeFrom; from != nil {
+				select {
+				case <-from:
+				case <-ctx.Done():
+					return nil
+				}
+			}
+			return w.panel.Run(ctx)
+		}))
 	}
 	if w.canary != nil {
 		w.group.Go("canary", w.again("canary", w.canary.Run))

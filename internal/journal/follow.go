@@ -79,10 +79,12 @@ func (j *Journal) readAll(ctx context.Context, stream string, cfg jetstream.Orde
 	if err != nil {
 		return err
 	}
+	cfg.InactiveThreshold = readerLife
 	cons, err := j.streams[stream].OrderedConsumer(ctx, cfg)
 	if err != nil {
 		return classify("read "+stream, err)
 	}
+	defer j.forgetReader(ctx, stream, cons)
 	info := cons.CachedInfo()
 	if info == nil || info.NumPending == 0 {
 		return nil
@@ -107,6 +109,23 @@ func (j *Journal) readAll(ctx context.Context, stream string, cfg jetstream.Orde
 		if msg.Seq >= end || msg.Behind == 0 {
 			return nil
 		}
+	}
+}
+
+// readerLife is how long the broker keeps a reader that has gone without a word. The
+// client's own default of five minutes would let many short reads fill the broker.
+const readerLife = 30 * time.Second
+
+// forgetReader ends a reader at the broker; one that cannot be ended ends by itself.
+func (j *Journal) forgetReader(ctx context.Context, stream string, cons jetstream.Consumer) {
+	info := cons.CachedInfo()
+	if info == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := j.streams[stream].DeleteConsumer(ctx, info.Name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		j.log.Debug("end reader", "stream", stream, "err", err)
 	}
 }
 

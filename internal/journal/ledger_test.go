@@ -109,6 +109,24 @@ func TestShare(t *testing.T) {
 	}
 }
 
+// A read leaves no consumer behind, however often it is made.
+func TestReadLeavesNoConsumer(t *testing.T) {
+	j := openTest(t, testConfig(t))
+	if _, err := j.PublishExchanges(t.Context(), "a/b", []*Exchange{exchange("a/b", 1)}); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		n := 0
+		if err := j.Read(t.Context(), StreamExchanges, nil, func(*Message) error { n++; return nil }); err != nil || n != 1 {
+			t.Fatal(n, err)
+		}
+	}
+	info, err := j.streams[StreamExchanges].Info(t.Context())
+	if err != nil || info.State.Consumers > 1 {
+		t.Errorf("%d consumers are left, %v", info.State.Consumers, err)
+	}
+}
+
 // What is not stored is told from what cannot be read.
 func TestNotStoredIsSaid(t *testing.T) {
 	j := openTest(t, testConfig(t))

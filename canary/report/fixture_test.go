@@ -1,0 +1,118 @@
+package report
+
+import (
+	"fmt"
+	"time"
+
+	"understudy/canary"
+	"understudy/internal/journal"
+	"understudy/llm"
+)
+
+var begin = time.Date(2026, 11, 20, 6, 0, 0, 0, time.UTC)
+
+func ptr[T any](v T) *T { return &v }
+
+func submodules() []canary.Submodule {
+	return []canary.Submodule{
+		{Name: "interview/questions", Baseline: "gpt-4-turbo", Candidates: []string{"llama-3.3-70b", "claude-sonnet"}, Unit: "interview", Priority: "cost, structure", Risk: 1,
+			OtherCostUSD: ptr(0.375), Judged: true, Control: "gpt-4-turbo",
+			Criteria: canary.Criteria{Gates: []canary.Gate{{Name: "cost_ratio", Limit: 0.4}, {Name: "expense_ratio", Limit: 0.15}, {Name: "latency_mean_ms", Limit: 500}, {Name: "error_rate", Limit: 0.05},
+				{Name: "score.correctness", Limit: 0.1}, {Name: "win_rate", Limit: 0.4}, {Name: "check.json", Limit: 0.05}}}},
+		{Name: "interview/evaluation", Baseline: "gpt-4-turbo", Candidates: []string{"llama-3.3-70b"},
+			Criteria: canary.Criteria{Gates: []canary.Gate{{Name: "error_rate", Limit: 0.01}}}},
+	}
+}
+
+func settings() Settings {
+	return Settings{PriceTable: "2026-11-22", Config: "0123456789ab", Judges: []Judge{{Submodule: "interview/questions", Endpoint: "nova-pro", Model: "us.amazon.nova-pro-v1:0"}}}
+}
+
+// A side is how one endpoint of the fixture answers.
+type side struct {
+	name          string
+	role          journal.Role
+	latency, cost float64
+	score         float64
+	preference    string
+}
+
+// sides are what answers the i-th exchange: the control like live, Llama good,
+// Claude slow and often wrong.
+func sides(i int, live float64) []side {
+	llama, claude := journal.Tie, journal.Loss
+	switch i % 10 {
+	case 1:
+		llama = journal.Win
+	case 2:
+		llama = journal.Loss
+	}
+	return []side{
+		{"gpt-4-turbo", journal.RoleControl, 840 + float64(i%20), live, 0.7, journal.Tie},
+		{"llama-3.3-70b", journal.RoleCandidate, 330 + float64(i%50), live * 0.1, 0.7, llama},
+		{"claude-sonnet", journal.RoleCandidate, 1900 + float64(i%200), live * 0.6, 0.4, claude},
+	}
+}
+
+// filled is an analyzer after 300 conversations, ten minutes apart, with nothing
+// for the evaluation.
+func filled() *canary.Analyzer {
+	a := canary.NewAnalyzer(canary.DefaultConfig(), submodules())
+	for i := range 300 {
+		x := &journal.Exchange{ID: fmt.Sprintf("e%03d", i), At: begin.Add(time.Duration(i) * 10 * time.Minute), Source: journal.SourceCapture, Class: llm.ClassOK,
+			Submodule: "interview/questions", Conversation: fmt.Sprintf("c%03d", i), Unit: fmt.Sprintf("u%02d", i/10), SampleShare: 1,
+			Request: []byte(`{"messages":[{},{}],"response_format":{"type":"json_schema"}}`), Usage: &llm.Usage{InputTokens: 5000}}
+		if i == 150 {
+			x.Class = llm.ClassTimeout
+		}
+		a.Exchange(x)
+		live := 0.020 + 0.001*float64(i%5)
+		for _, s := range sides(i, live) {
+			answered(a, x, i, live, s)
+		}
+	}
+	a.SetCurrent()
+	return a
+}
+
+func answered(a *canary.Analyzer, x *journal.Exchange, i int, live float64, s side) {
+	tr := &journal.Trial{ExchangeID: x.ID, At: x.At, Source: x.Source, Submodule: x.Submodule, Candidate: s.name, Role: s.role, Conversation: x.Conversation,
+		Disposition: journal.Tried, Class: llm.ClassOK, LagMS: 250}
+	answer := journal.Side{LatencyMS: ptr(s.latency), CostUSD: ptr(s.cost), Checks: map[string]bool{"json": true}}
+	failed := i%100 == 7 && s.role == journal.RoleCandidate
+	if failed {
+		tr.Class, answer.Error, answer.Checks = llm.ClassTimeout, true, nil
+	}
+	if s.name == "llama-3.3-70b" && i%3 == 0 {
+		tr.Gaps = []llm.Gap{{Path: "/logit|bias", Severity: llm.Semantic}}
+	}
+	if i == 299 && s.role == journal.RoleCandidate {
+		tr.Disposition = journal.NotComparable
+	}
+	a.Trial(tr)
+	if tr.Disposition != journal.Tried {
+		return
+	}
+	a.Verdict(&journal.Verdict{ExchangeID: x.ID, At: x.At, Source: x.Source, Submodule: x.Submodule, Candidate: s.name, Role: s.role, Conversation: x.Conversation, Unit: x.Unit,
+		Live: journal.Side{LatencyMS: ptr(850.0), TTFTMS: ptr(210.0), CostUSD: ptr(live), Checks: map[string]bool{"json": true}}, Trial: answer})
+	if failed {
+		return
+	}
+	rate := func(v float64) map[string]journal.Rating {
+		return map[string]journal.Rating{"correctness": {Label: "x", Score: ptr(v), Parse: "tool"}}
+	}
+	j := &journal.Judgement{ExchangeID: x.ID, At: x.At, Source: x.Source, Submodule: x.Submodule, Candidate: s.name, Role: s.role, Conversation: x.Conversation,
+		Judge: "nova-pro", Model: "us.amazon.nova-pro-v1:0", Live: rate(0.7), Trial: rate(s.score), JudgedAt: x.At, Calls: 3, Cached: 1, CostUSD: ptr(0.001),
+		Pairwise: &journal.Pairwise{Preference: s.preference, Consistent: i%10 != 3, LiveFirst: journal.Rating{Label: "A"}, TrialFirst: journal.Rating{Label: "B"}}}
+	a.Judgement(j)
+}
+
+// status is what the accounts of `status -o json` look like.
+func status() any {
+	return map[string]any{"received": 312, "captured": 300, "sampled_out": 0, "excluded": 7, "dropped": map[string]int{"memory": 5},
+		"candidates": map[string]any{"claude-sonnet": map[string]int{"trial": 299, "not_comparable": 1}, "llama-3.3-70b": map[string]int{"trial": 299, "not_comparable": 1}}}
+}
+
+func filledReport() *Report {
+	return New(filled(), submodules(), settings(), status(), begin.Add(72*time.Hour))
+}
