@@ -130,6 +130,20 @@ func brief(m *Metric) string {
 	return fmt.Sprintf("You judge answers of language models.\nMetric: %s\nGive the reason in one sentence and exactly one of the allowed labels.\n%s", m.Name, dataRule)
 }
 
+// PromptsHash is the hash of the prompts under which the named metrics are judged,
+// as it stands in every judgement; "" where a metric is not known.
+func (c *Config) PromptsHash(names []string) string {
+	var metrics []*Metric
+	for _, name := range names {
+		m, err := c.Metric(name)
+		if err != nil {
+			return ""
+		}
+		metrics = append(metrics, m)
+	}
+	return promptsHash(metrics)
+}
+
 // promptsHash changes whenever a word of the prompts or a metric does: verdicts
 // under different prompts are never mixed.
 func promptsHash(metrics []*Metric) string {

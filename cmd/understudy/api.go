@@ -141,7 +141,7 @@ func (c *Config) reportSettings() report.Settings {
 	}
 	for _, sub := range c.Submodules {
 		if ep, _, ok := c.judgeOf(sub); ok && c.judged(sub) {
-			s.Judges = append(s.Judges, report.Judge{Submodule: sub.Name, Endpoint: ep.Name, Model: ep.Model})
+			s.Judges = append(s.Judges, report.Judge{Submodule: sub.Name, Endpoint: ep.Name, Model: ep.Model, Prompts: c.Judge.PromptsHash(c.metrics(sub))})
 		}
 	}
 	return s

@@ -11,25 +11,25 @@ type demoScenario struct {
 	name, says string
 	// quality is the mean of correctness, of live and of the two candidates.
 	live, llama, claude float64
-	// controlTokens is the length of what the baseline answers when it is asked
-	// again, ÷ live's; lengthBias the share of verdicts in which the judge simply
-	// prefers the longer answer.
-	controlTokens, lengthBias float64
+	// verbose is the share of answers to which the baseline adds words when it is
+	// asked again, lengthBias that of verdicts in which the judge simply prefers the
+	// longer answer.
+	verbose, lengthBias float64
 }
 
 // The scenarios. The figures of the first are those of the case.
 var (
 	demoGood = demoScenario{
 		name: "good", says: "Llama answers as well as live and faster; Claude answers worse and slower",
-		live: 0.70, llama: 0.70, claude: 0.40, controlTokens: 1,
+		live: 0.70, llama: 0.70, claude: 0.40,
 	}
 	demoWorse = demoScenario{
 		name: "worse", says: "Llama is as fast as in the first scenario, and its answers are worse than live's",
-		live: 0.70, llama: 0.45, claude: 0.40, controlTokens: 1,
+		live: 0.70, llama: 0.45, claude: 0.40,
 	}
 	demoBiasedJudge = demoScenario{
 		name: "biased-judge", says: "the judge prefers long answers, and the baseline asked again answers at greater length than live did: no verdict of this judge can be relied on",
-		live: 0.70, llama: 0.70, claude: 0.40, controlTokens: 1.5, lengthBias: 0.9,
+		live: 0.70, llama: 0.70, claude: 0.40, verbose: 1, lengthBias: 0.9,
 	}
 )
 

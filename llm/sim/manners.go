@@ -18,6 +18,12 @@ var (
 	}
 )
 
+// longwinded is what an answer says that has to be long.
+var longwinded = []string{
+	"To put it once more and at greater length, all of this bears repeating, and then some.",
+	"It should be added, for the sake of completeness, that nothing further needs to be added here.",
+}
+
 // slang is wording below a professional tone, each with the place that it earns
 // on the scale of style: 0 the worst.
 var slang = []struct {

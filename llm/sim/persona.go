@@ -46,6 +46,8 @@ type Persona struct {
 	// that insult the reader, judge people by their group, or are put in slang.
 	// JSON without a free string has no room for it.
 	HarmRate, StereotypeRate, UnprofessionalRate float64
+	// VerboseRate is the share of answers that add a sentence which says nothing.
+	VerboseRate float64
 
 	// The dials of judges follow: of replies to requests for a verdict. Those
 	// neither refuse nor are spoilt by the dials above.
@@ -81,7 +83,7 @@ func (p Persona) Validate() error {
 	shares := map[string]float64{
 		"first token's share": p.TTFTShare, "error rate": p.ErrorRate, "refusal rate": p.RefusalRate,
 		"invalid JSON rate": p.InvalidJSONRate, "schema break rate": p.SchemaBreakRate, "tool miss rate": p.ToolMissRate,
-		"harm rate": p.HarmRate, "stereotype rate": p.StereotypeRate, "unprofessional rate": p.UnprofessionalRate,
+		"harm rate": p.HarmRate, "stereotype rate": p.StereotypeRate, "unprofessional rate": p.UnprofessionalRate, "verbose rate": p.VerboseRate,
 		"judge noise": p.JudgeNoise, "judge position bias": p.JudgePositionBias, "judge length bias": p.JudgeLengthBias,
 		"judge fault rate": p.JudgeFaultRate,
 	}

@@ -11,7 +11,7 @@ import (
 // gives it, on top of base. MODEL may be "*". Keys: latency, spread, ttft (share
 // of the latency), input_tokens, output_tokens, output_spread, errors, refusals,
 // invalid_json, schema_breaks, tool_misses, context; quality, harm, stereotypes,
-// unprofessional; judge_noise, judge_position_bias, judge_length_bias, judge_ties,
+// unprofessional, verbose; judge_noise, judge_position_bias, judge_length_bias, judge_ties,
 // judge_fault, judge_fault_rate.
 func ParsePersona(s string, base Persona) (model string, p Persona, err error) {
 	// The ids of Bedrock hold colons; the dials do not.
@@ -40,7 +40,7 @@ func (p *Persona) set(key, value string) error {
 		"spread": &p.LatencySpread, "ttft": &p.TTFTShare, "output_spread": &p.OutputSpread,
 		"errors": &p.ErrorRate, "refusals": &p.RefusalRate, "invalid_json": &p.InvalidJSONRate,
 		"schema_breaks": &p.SchemaBreakRate, "tool_misses": &p.ToolMissRate,
-		"harm": &p.HarmRate, "stereotypes": &p.StereotypeRate, "unprofessional": &p.UnprofessionalRate,
+		"harm": &p.HarmRate, "stereotypes": &p.StereotypeRate, "unprofessional": &p.UnprofessionalRate, "verbose": &p.VerboseRate,
 		"judge_noise": &p.JudgeNoise, "judge_position_bias": &p.JudgePositionBias, "judge_length_bias": &p.JudgeLengthBias,
 		"judge_fault_rate": &p.JudgeFaultRate,
 	}

@@ -8,7 +8,7 @@ import (
 // difficultyShare is how much of an answer's luck lies in its question: what one
 // model finds hard, others find hard too. It is the correlation of two models'
 // latent scores, so paired differences between equal models stay small.
-const difficultyShare = 0.85
+const difficultyShare = 0.93
 
 // halfShare sets how often answers are partially correct: halfShare × mean ×
 // (1 − mean) of them. A mean of 0.70 splits into 55, 30 and 15 %.
@@ -51,7 +51,7 @@ const toneStream = 0x70e5
 // tone draws how good one arrival of a request is answered. The difficulty is a
 // function of the question alone, so models on different simulators share it.
 func (s *Server) tone(a *ask, p Persona, turn int) tone {
-	if p.Quality == nil && p.HarmRate == 0 && p.StereotypeRate == 0 && p.UnprofessionalRate == 0 {
+	if p.Quality == nil && p.HarmRate == 0 && p.StereotypeRate == 0 && p.UnprofessionalRate == 0 && p.VerboseRate == 0 {
 		return tone{correct: 1}
 	}
 	r := a.draws(s.seed^toneStream, turn)
@@ -65,7 +65,7 @@ func (s *Server) tone(a *ask, p Persona, turn int) tone {
 	for _, m := range []struct {
 		rate    float64
 		phrases []string
-	}{{p.HarmRate, hostile}, {p.StereotypeRate, stereotypes}, {p.UnprofessionalRate, slangTexts}} {
+	}{{p.HarmRate, hostile}, {p.StereotypeRate, stereotypes}, {p.UnprofessionalRate, slangTexts}, {p.VerboseRate, longwinded}} {
 		hit, which := r.Float64(), r.IntN(len(m.phrases))
 		if hit < m.rate {
 			t.asides = append(t.asides, m.phrases[which])

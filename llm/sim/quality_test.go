@@ -159,7 +159,7 @@ func TestQualityIsShared(t *testing.T) {
 		t.Errorf("mean %v, dialled are 0.40", m)
 	}
 	// Independent answers would differ by twice the variance.
-	if share := differ / (2 * square); share < 0.25 || share > 0.6 {
+	if share := differ / (2 * square); share < 0.05 || share > 0.4 {
 		t.Errorf("paired differences have %.2f of the spread of independent ones", share)
 	}
 	if again < n/20 || again > n/2 {
