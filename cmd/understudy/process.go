@@ -43,7 +43,7 @@ type process struct {
 	cfg     *Config
 	workers *workers
 
-	// judgeFrom holds the judge models back until it is closed; nil does not.
+	// judgeFrom holds the stage judge back until it is closed; nil does not.
 	judgeFrom <-chan struct{}
 
 	reloading sync.Mutex // held by a reload, and for good by the process's end
@@ -240,6 +240,21 @@ func (p *process) announce() {
 		p.log.Info("understudy is running", attrs...)
 	}
 	notify(p.log, "READY=1")
+}
+
+// afterHold is run once the stage judge may begin.
+func (p *process) afterHold(run func(context.Context) error) func(context.Context) error {
+	if p.judgeFrom == nil {
+		return run
+	}
+	return func(ctx context.Context) error {
+		select {
+		case <-p.judgeFrom:
+			return run(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 func (p *process) currentWorkers() *workers {

@@ -141,19 +141,10 @@ func (w *workers) start(ctx context.Context) {
 		w.group.Go("replay", w.again("replay", w.replay.Run))
 	}
 	if w.judge != nil {
-		w.group.Go("judge", w.again("judge", w.judge.Run))
+		w.group.Go("judge", w.again("judge", w.p.afterHold(w.judge.Run)))
 	}
 	if w.panel != nil {
-		w.group.Go("judge models", w.again("judge models", func(ctx context.Context) error {
-			if from := w.p.judgeFrom; from != nil {
-				select {
-				case <-from:
-				case <-ctx.Done():
-					return nil
-				}
-			}
-			return w.panel.Run(ctx)
-		}))
+		w.group.Go("judge models", w.again("judge models", w.p.afterHold(w.panel.Run)))
 	}
 	if w.canary != nil {
 		w.group.Go("canary", w.again("canary", w.canary.Run))

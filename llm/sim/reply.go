@@ -139,7 +139,7 @@ func clip(s string, n int) string {
 
 // fragmentsMost bounds the events of one answer: a simulated run on two cores
 // should spend its time on what it tests.
-const fragmentsMost = 48
+const fragmentsMost = 16
 
 // fragments cuts a text as a stream does: pieces of uneven length between
 // characters, joined they are the text byte for byte. No text, no pieces.
