@@ -139,11 +139,10 @@ func TestDrawn(t *testing.T) {
 // key is x[0] here.
 func TestWhatAJudgedConversationWaitsFor(t *testing.T) {
 	type records struct {
-		x       [2]*journal.Exchange
-		v, c    [2]*journal.Verdict
-		j, jc   *journal.Judgement
-		a       *Analyzer
-		control *journal.Trial
+		x     [2]*journal.Exchange
+		v, c  [2]*journal.Verdict
+		j, jc *journal.Judgement
+		a     *Analyzer
 	}
 	// clusters, missing in the score gate, unsampled of all
 	type state [3]int

@@ -34,7 +34,6 @@ func (q asked) String() string { return q.metric + ": " + strings.Join(q.answers
 // A wire is a judge's client whose replies are what say tells.
 type wire struct {
 	say   func(q asked) (*llm.Response, error)
-	noted func(q asked)
 	calls atomic.Int64
 	tools bool
 	// usage of each call; a call is bound by maxInput and maxOutput.
@@ -260,9 +259,9 @@ func TestOnePairOfAConversation(t *testing.T) {
 		}
 	}
 	b.start(b.j, "one")
-	got := b.judgements(len(want))
+	b.judgements(len(want))
 	b.quietFor(700 * time.Millisecond)
-	got = b.stored()
+	got := b.stored()
 	for id := range want {
 		v := got[id]
 		if v == nil {
