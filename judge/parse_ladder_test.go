@@ -105,8 +105,8 @@ func TestParseLongReplies(t *testing.T) {
 		}
 		// Sixteen times the text may take a hundred times as long on a busy machine; work
 		// that grows with the square would take 256 times.
-		if small, large := max(took(256<<10), time.Millisecond), took(4<<20); large > 100*small {
-			t.Errorf("%s: %s for 256 KiB and %s for 4 MiB", name, small, large)
+		if small, large := max(took(64<<10), time.Millisecond), took(1<<20); large > 100*small {
+			t.Errorf("%s: %s for 64 KiB and %s for 1 MiB", name, small, large)
 		}
 	}
 	got := ParseText(strings.Repeat("It is long. ", 1<<16)+"\nTherefore, Output (b) is better.", labels)
