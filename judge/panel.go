@@ -134,6 +134,9 @@ func (p *Panel) consume(ctx, work context.Context) error {
 	hand := make(chan struct{}, limit)
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	// Also where fetching fails: what waits for a window must not hold up a new start.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	for ctx.Err() == nil {
 		select {
 		case hand <- struct{}{}:

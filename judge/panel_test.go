@@ -117,6 +117,8 @@ type panelBench struct {
 	metrics   []string
 	deadline  time.Duration
 	set       *metrics.Set
+	ran       atomic.Int64 // runs that have ended
+	broken    bool         // NATS goes away, and Run says so
 }
 
 func newPanelBench(t *testing.T, say func(asked) (*llm.Response, error)) *panelBench {
@@ -141,14 +143,18 @@ func (b *panelBench) start(j *journal.Journal, name string) (p *Panel, stop func
 	p = NewPanel(b.cfg, []Judge{judge}, scope, j, quiet(), b.set)
 	ctx, cancel := context.WithCancel(b.t.Context())
 	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
+	go func() {
+		err := p.Run(ctx)
+		b.ran.Add(1)
+		done <- err
+	}()
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {
 			cancel()
 			select {
 			case err := <-done:
-				if err != nil && !errors.Is(err, journal.ErrUnavailable) {
+				if err != nil && !b.broken && !errors.Is(err, journal.ErrUnavailable) {
 					b.t.Error(err)
 				}
 			case <-time.After(20 * time.Second):
@@ -696,4 +702,55 @@ func TestUnreadablePair(t *testing.T) {
 	if v := b.judgements(1)["llama-e"]; v.Unasked != "unreadable" {
 		t.Errorf("%+v", v)
 	}
+}
+
+// When NATS goes away the panel ends, also while pairs wait for their window, so
+// that it can begin anew.
+func TestPanelEndsWithoutNATS(t *testing.T) {
+	cfg := journal.DefaultConfig()
+	cfg.Dir, cfg.Sync, cfg.MaxStore, cfg.Listen = t.TempDir(), "interval", 256<<20, freeAddress(t)
+	server, err := journal.Open(cfg, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := cfg
+	own.Mode, own.URL, own.Dir, own.Listen = "external", "nats://"+cfg.Listen, t.TempDir(), ""
+	j, err := journal.Open(own, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	if err := j.WaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b := newPanelBench(t, fair)
+	b.j, b.window, b.broken = j, time.Hour, true
+	e, seq := b.exchange("c", "e", "live")
+	b.trial(e, seq, "llama", "x")
+	ended := make(chan struct{})
+	p, _ := b.start(j, "one")
+	go func() {
+		defer close(ended)
+		for b.ran.Load() == 0 {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	for deadline := time.Now().Add(10 * time.Second); p.waiting() == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the trial never came")
+		}
+	}
+	server.Close()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Error("the panel waits for the window of a pair, with NATS away")
+	}
+}
+
+// waiting is how many trials are in hand.
+func (p *Panel) waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.inHand)
 }
