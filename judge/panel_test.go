@@ -555,7 +555,11 @@ func TestFourProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { first.Close() })
-	for name, usd := range map[string]float64{"enough": 1000, "too-little": 3} {
+	for _, c := range []struct {
+		name string
+		usd  float64
+	}{{"enough", 1000}, {"too-little", 3}} { // in this order: the day's account is one
+		name, usd := c.name, c.usd
 		t.Run(name, func(t *testing.T) {
 			b := newPanelBench(t, fair)
 			b.j, b.cfg.DailyUSD = first, usd
