@@ -3,6 +3,7 @@ package judge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -20,9 +21,19 @@ type Judge struct {
 	Price    llm.Price
 }
 
-// errAway tells that a judge cannot be asked now: it is down, throttles, or lets
-// us not in. The pair is judged later.
-var errAway = errors.New("the judge cannot be asked now")
+var (
+	// errAway tells that a judge cannot be asked now: it is down, throttles, or lets
+	// us not in. The pair is judged later.
+	errAway = errors.New("the judge cannot be asked now")
+	// errFailing tells that a judge fails at this question, and may do well at
+	// others. The pair is judged later, a few times.
+	errFailing = errors.New("the judge fails at this question")
+)
+
+// failuresInRow are the pairs at which a judge may fail without answering anything in
+// between: with the last of them it is taken for being away. An answer that no judge
+// can cope with must not switch the judge off for all others.
+const failuresInRow = 3
 
 // An asker puts questions to one judge: within the budget and its concurrency,
 // with retries, and with a pause after a fault that is not the question's.
@@ -30,21 +41,29 @@ type asker struct {
 	judge    Judge
 	attempts int
 	ledger   *journal.Ledger
-	slots    chan struct{}
+	slots    chan struct{} // one for each call that may run
+	rounds   chan struct{} // one for each pair whose money is set aside
+	cap      float64       // what a day allows
 	counts   *counts
 	log      *slog.Logger
 
 	mu          sync.Mutex
 	pausedUntil time.Time
 	pausedFor   string
-	faults      int
+	faults      int // pauses in a row
+	failures    int // failed pairs in a row
 
 	spent    atomic.Pointer[string] // the day whose money is spent
 	inFlight atomic.Int64
 }
 
-func newAsker(j Judge, attempts int, counts *counts, log *slog.Logger) *asker {
-	return &asker{judge: j, attempts: attempts, slots: make(chan struct{}, j.Endpoint.Concurrency), counts: counts, log: log}
+func newAsker(j Judge, cfg *Config, counts *counts, log *slog.Logger) *asker {
+	a := &asker{judge: j, attempts: cfg.Attempts, slots: make(chan struct{}, j.Endpoint.Concurrency),
+		rounds: make(chan struct{}, max(2, j.Endpoint.Concurrency/3)), cap: cfg.DailyUSD, counts: counts, log: log}
+	if own := j.Endpoint.DailyUSD; own > 0 {
+		a.cap = min(a.cap, own)
+	}
+	return a
 }
 
 // A saying is what a judge said to one question.
@@ -60,8 +79,9 @@ type saying struct {
 
 // ask puts the question, a second time in a shorter form where the reply holds no
 // verdict. A saying without a label is missing, never a number. The error is errAway,
-// journal.ErrOverBudget, or of ctx or the broker.
-func (a *asker) ask(ctx context.Context, q *question) (saying, error) {
+// errFailing, journal.ErrOverBudget, or of ctx or the broker. purse holds the money
+// that was set aside for the question.
+func (a *asker) ask(ctx context.Context, q *question, purse *journal.Reservation) (saying, error) {
 	select {
 	case a.slots <- struct{}{}:
 		defer func() { <-a.slots }()
@@ -70,7 +90,7 @@ func (a *asker) ask(ctx context.Context, q *question) (saying, error) {
 	}
 	said := saying{known: true}
 	for _, short := range []bool{false, true} {
-		resp, tool, err := a.call(ctx, q, short, &said)
+		resp, tool, err := a.call(ctx, q, short, purse, &said)
 		if err != nil {
 			return said, err
 		}
@@ -89,17 +109,16 @@ func (a *asker) ask(ctx context.Context, q *question) (saying, error) {
 
 // call makes up to the configured attempts. A nil response without an error says
 // that the judge refuses the question itself.
-func (a *asker) call(ctx context.Context, q *question, short bool, said *saying) (*llm.Response, bool, error) {
+func (a *asker) call(ctx context.Context, q *question, short bool, purse *journal.Reservation, said *saying) (*llm.Response, bool, error) {
 	call, tool, err := a.prepare(q, short)
 	if err != nil {
 		return nil, false, nil
 	}
-	bound := a.judge.Price.Cost(llm.Usage{InputTokens: call.MaxInputTokens, OutputTokens: call.MaxOutputTokens})
 	for n := 1; ; n++ {
 		if left := a.pauseLeft(); left > 0 {
 			return nil, false, errAway
 		}
-		money, err := a.reserve(ctx, bound)
+		money, err := a.money(ctx, a.bound(call), purse)
 		if err != nil {
 			return nil, false, err
 		}
@@ -120,8 +139,10 @@ func (a *asker) call(ctx context.Context, q *question, short bool, said *saying)
 			return nil, false, a.pause(err)
 		case !class.Retryable():
 			return nil, false, nil
-		case n >= a.attempts:
+		case n >= a.attempts && (class == llm.ClassNetwork || class == llm.ClassOverloaded):
 			return nil, false, a.pause(err)
+		case n >= a.attempts:
+			return nil, false, fmt.Errorf("%w: %w", errFailing, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -129,6 +150,42 @@ func (a *asker) call(ctx context.Context, q *question, short bool, said *saying)
 		case <-time.After(rand.N(200*time.Millisecond<<n) + 50*time.Millisecond):
 		}
 	}
+}
+
+// bound is the most that a call may cost.
+func (a *asker) bound(call *llm.Call) float64 {
+	return a.judge.Price.Cost(llm.Usage{InputTokens: call.MaxInputTokens, OutputTokens: call.MaxOutputTokens})
+}
+
+// moneyWait bounds how long a further attempt waits for money that others hold:
+// they may be waiting in the same way.
+const moneyWait = 5 * time.Second
+
+// money is the call's share of the purse, or for further attempts new money.
+func (a *asker) money(ctx context.Context, bound float64, purse *journal.Reservation) (*journal.Reservation, error) {
+	if part := purse.Split(bound); part != nil {
+		return part, nil
+	}
+	waiting, cancel := context.WithTimeout(ctx, moneyWait)
+	defer cancel()
+	more, err := a.ledger.Reserve(waiting, a.judge.Endpoint.Name, bound)
+	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
+		return nil, fmt.Errorf("%w: no money for a further attempt yet", errFailing)
+	}
+	return more, err
+}
+
+// failed says what it means that the judge failed at a pair: the pair, until several
+// fail in a row.
+func (a *asker) failed(err error) error {
+	a.mu.Lock()
+	a.failures++
+	many := a.failures >= failuresInRow
+	a.mu.Unlock()
+	if many {
+		return a.pause(err)
+	}
+	return err
 }
 
 // prepare writes the question for the judge's wire: with a forced verdict tool
@@ -155,21 +212,28 @@ func forced(gaps []llm.Gap) bool {
 	return true
 }
 
-// reserve sets money aside. Once the day's money does not reach for a call, no
-// further one is made that day: else the short questions would go on being asked,
-// and what is judged would depend on what was answered.
-func (a *asker) reserve(ctx context.Context, bound float64) (*journal.Reservation, error) {
+// admit sets the money aside that all questions about a pair may cost, whatever of
+// it is remembered or need not be asked: who is judged must not depend on the
+// answers. Once the day's money does not reach for a pair, no further one is admitted
+// that day: else short answers would go on being judged. A pair that is dearer than a
+// whole day's budget is refused alone.
+func (a *asker) admit(ctx context.Context, usd float64) (*journal.Reservation, error) {
 	today := time.Now().UTC().Format(time.DateOnly)
-	if day := a.spent.Load(); day != nil && *day == today {
+	if a.overBudget(today) {
 		return nil, journal.ErrOverBudget
 	}
-	money, err := a.ledger.Reserve(ctx, a.judge.Endpoint.Name, bound)
-	if errors.Is(err, journal.ErrOverBudget) {
-		if a.spent.Swap(&today) == nil {
+	purse, err := a.ledger.Reserve(ctx, a.judge.Endpoint.Name, usd)
+	if errors.Is(err, journal.ErrOverBudget) && usd <= a.cap {
+		if before := a.spent.Swap(&today); before == nil || *before != today {
 			a.log.Warn("the judge's budget of the day is spent; what comes today is not judged", "endpoint", a.judge.Endpoint.Name)
 		}
 	}
-	return money, err
+	return purse, err
+}
+
+func (a *asker) overBudget(today string) bool {
+	day := a.spent.Load()
+	return day != nil && *day == today
 }
 
 func (a *asker) pauseLeft() time.Duration {
@@ -193,6 +257,7 @@ func (a *asker) pause(err error) error {
 		wait, what = max(wait, min(e.RetryAfter, 10*time.Minute)), e.Summary()
 	}
 	a.faults++
+	a.failures = max(a.failures, failuresInRow-1) // after the pause one is enough
 	a.pausedUntil, a.pausedFor = time.Now().Add(wait), what
 	a.log.Warn("judge paused; pairs wait for it", "endpoint", a.judge.Endpoint.Name, "err", what, "wait", wait.Round(time.Millisecond).String(),
 		"hint", "check its credentials, quota and base_url")
@@ -203,7 +268,7 @@ func (a *asker) pause(err error) error {
 func (a *asker) worked() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.faults = 0
+	a.faults, a.failures = 0, 0
 }
 
 // A JudgeStatus says how one judge is doing.
@@ -222,8 +287,7 @@ func (a *asker) status() JudgeStatus {
 	if until := a.pausedUntil; time.Now().Before(until) {
 		s.PausedUntil, s.PausedFor = &until, a.pausedFor
 	}
-	day := a.spent.Load()
-	s.OverBudget = day != nil && *day == time.Now().UTC().Format(time.DateOnly)
+	s.OverBudget = a.overBudget(time.Now().UTC().Format(time.DateOnly))
 	return s
 }
 

@@ -33,10 +33,11 @@ type draws struct {
 
 type conversation struct{ submodule, id string }
 
-// members are the exchanges of a conversation, in no order.
+// members are the exchanges of a conversation, in no order. Its start is kept as
+// long as it goes on, so that a later exchange does not begin it anew.
 type members struct {
-	start time.Time
-	list  []member
+	start, latest time.Time
+	list          []member
 }
 
 type member struct {
@@ -137,6 +138,12 @@ func (d *draws) add(x *journal.Exchange) {
 	if x.At.Before(c.start) {
 		c.start = x.At
 	}
+	if x.At.After(c.latest) {
+		c.latest = x.At
+	}
+	if !x.At.Before(c.start.Add(d.window)) {
+		return // it cannot be drawn any more
+	}
 	c.list = append(c.list, member{x.At, journal.DrawKey(x.Submodule, x.Conversation, x.ID)})
 }
 
@@ -154,8 +161,10 @@ func (d *draws) cover(at time.Time) {
 	d.moved = make(chan struct{})
 }
 
-// forget drops conversations that began so long before oldest, the oldest exchange
-// in hand, that its own cannot be among them.
+// forget drops conversations that ended so long before oldest, the oldest exchange
+// in hand, that its own cannot be among them. One that is silent for longer than that
+// and goes on, or goes on over a restart for longer than its window, counts as a new
+// one here: another of its exchanges may be judged, which no gate uses.
 func (d *draws) forget(oldest time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -165,7 +174,7 @@ func (d *draws) forget(oldest time.Time) {
 	}
 	d.from = bound
 	for k, c := range d.convs {
-		if c.start.Before(bound) {
+		if c.latest.Before(bound) {
 			delete(d.convs, k)
 		}
 	}

@@ -3,7 +3,8 @@ package judge
 import (
 	"context"
 	"errors"
-	"sync"
+	"fmt"
+	"runtime/debug"
 
 	"understudy/internal/journal"
 	"understudy/llm/openai"
@@ -13,6 +14,8 @@ import (
 type pairText struct {
 	request, live, trial string
 	identical            bool
+	// failed: the trial has no answer, and only live is rated.
+	failed bool
 }
 
 var errUnreadable = errors.New("a record of the pair cannot be read")
@@ -34,7 +37,11 @@ func (p *Panel) read(ctx context.Context, t *journal.Trial) (pairText, error) {
 	if err != nil {
 		return pairText{}, errUnreadable
 	}
-	live, trial := AnswerOf(resp), trialAnswer(t)
+	live := AnswerOf(resp)
+	trial := trialAnswer(t)
+	if trial == nil {
+		return pairText{request: transcript(req), live: answerText(live), failed: true}, nil
+	}
 	return pairText{request: transcript(req), live: answerText(live), trial: answerText(trial), identical: identical(live, trial)}, nil
 }
 
@@ -56,17 +63,24 @@ func identical(live, trial *Answer) bool {
 }
 
 // judgement asks the judge all that there is to ask about a drawn pair. An error
-// means that it must be asked again later; what was answered is remembered.
-func (p *Panel) judgement(ctx context.Context, a *asker, t *journal.Trial) (*journal.Judgement, error) {
+// means that it must be asked again later; what was answered is remembered. last says
+// that there is no later: what the judge fails at is then missing.
+func (p *Panel) judgement(ctx context.Context, a *asker, t *journal.Trial, last bool) (v *journal.Judgement, err error) {
 	metrics, err := p.metrics(t.Submodule)
 	if err != nil {
 		return nil, err
 	}
-	v := &journal.Judgement{
+	v = &journal.Judgement{
 		Schema: journal.SchemaVersion, TrialID: t.ID, ExchangeID: t.ExchangeID, At: t.At, Source: t.Source,
 		Submodule: t.Submodule, Candidate: t.Candidate, Role: t.Role, Conversation: t.Conversation,
 		Judge: a.judge.Endpoint.Name, Model: a.judge.Endpoint.Model, Prompts: promptsHash(metrics),
 	}
+	defer func() {
+		if r := recover(); r != nil { // the value may quote a text: only its type is told
+			p.log.Error("judging a pair panicked; its verdicts are missing", "trial_id", t.ID, "panic", fmt.Sprintf("%T", r), "stack", string(debug.Stack()))
+			v.Unasked, v.Live, v.Trial, v.Pairwise, err = "unreadable", nil, nil, nil, nil
+		}
+	}()
 	if p.outside(t) {
 		v.Unasked = "outside_share"
 		return v, nil
@@ -80,15 +94,18 @@ func (p *Panel) judgement(ctx context.Context, a *asker, t *journal.Trial) (*jou
 		return nil, err
 	}
 	r := &round{p: p, a: a, v: v}
-	r.ask(ctx, metrics, &pair)
-	if errors.Is(r.err, journal.ErrOverBudget) {
+	err = r.ask(ctx, metrics, &pair, last)
+	if errors.Is(err, journal.ErrOverBudget) {
 		v.Unasked, v.Live, v.Trial, v.Pairwise = "over_budget", nil, nil, nil
 		return v, nil
 	}
-	if r.err != nil {
-		return nil, r.err
+	if err != nil {
+		return nil, err
 	}
-	v.LiveFlags, v.TrialFlags = flagged(pair.live, metrics), flagged(pair.trial, metrics)
+	v.LiveFlags = flagged(pair.live, metrics)
+	if !pair.failed {
+		v.TrialFlags = flagged(pair.trial, metrics)
+	}
 	return v, nil
 }
 
@@ -122,74 +139,6 @@ func flagged(text string, metrics []*Metric) []string {
 		}
 	}
 	return flags
-}
-
-// A round is the questions about one pair, asked side by side.
-type round struct {
-	p *Panel
-	a *asker
-
-	mu      sync.Mutex
-	v       *journal.Judgement
-	usd     float64
-	unknown bool
-	err     error
-}
-
-func (r *round) ask(ctx context.Context, metrics []*Metric, pair *pairText) {
-	r.v.Live, r.v.Trial = map[string]journal.Rating{}, map[string]journal.Rating{}
-	var wg sync.WaitGroup
-	put := func(q *question, shared bool, take func(journal.Rating)) {
-		// Where one cannot be asked the others go on: they are paid for, and will be
-		// remembered when the pair comes again.
-		wg.Go(func() { r.put(ctx, q, shared, take) })
-	}
-	pointwise := func(m *Metric, text string, live bool, to map[string]journal.Rating) {
-		put(&question{metric: m, request: pair.request, answers: []string{text}}, live, func(rating journal.Rating) {
-			rating.Score = m.score(rating.Label)
-			to[m.Name] = rating
-		})
-	}
-	for _, m := range metrics {
-		pointwise(m, pair.live, true, r.v.Live) // every candidate's round asks it, and the first one pays
-		pointwise(m, pair.trial, false, r.v.Trial)
-	}
-	r.v.Pairwise = &journal.Pairwise{Preference: journal.Tie, Identical: true, Consistent: true}
-	if !pair.identical {
-		w := &journal.Pairwise{}
-		r.v.Pairwise = w
-		put(&question{metric: &pairwise, request: pair.request, answers: []string{pair.live, pair.trial}}, false,
-			func(rating journal.Rating) { w.LiveFirst = rating })
-		put(&question{metric: &pairwise, request: pair.request, answers: []string{pair.trial, pair.live}}, false,
-			func(rating journal.Rating) { w.TrialFirst = rating })
-	}
-	wg.Wait()
-	if w := r.v.Pairwise; !w.Identical {
-		merge(w)
-	}
-	if !r.unknown {
-		r.v.CostUSD = &r.usd
-	}
-}
-
-// put asks one question. After an error it must be asked again later.
-func (r *round) put(ctx context.Context, q *question, shared bool, take func(journal.Rating)) {
-	said, cached, err := r.p.memory.ask(ctx, r.a, r.v.Prompts, q, shared)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.v.Calls += said.calls
-	r.usd += said.usd
-	r.unknown = r.unknown || !said.known
-	if err != nil {
-		if r.err == nil || errors.Is(err, journal.ErrOverBudget) {
-			r.err = err
-		}
-		return
-	}
-	if cached {
-		r.v.Cached++
-	}
-	take(journal.Rating{Label: said.Label, Reason: said.Reason, Parse: said.Parse, Cached: cached})
 }
 
 // merge makes the preference of both orders: they agree, or it is a tie. An order

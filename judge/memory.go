@@ -32,12 +32,12 @@ const pollEvery = 200 * time.Millisecond
 // ask gives the remembered verdict, else the judge's. shared says that another
 // process may put the same question at the same moment, as for the live side of an
 // exchange that several candidates were tried on.
-func (m *memory) ask(ctx context.Context, a *asker, prompts string, q *question, shared bool) (said saying, cached bool, err error) {
+func (m *memory) ask(ctx context.Context, a *asker, prompts string, q *question, shared bool, purse *journal.Reservation) (said saying, cached bool, err error) {
 	key := m.keyOf(a, prompts, q)
 	mine := false // of several that ask the same at once, one does
 	v, err, _ := m.flight.Do(key, func() (any, error) {
 		mine = true
-		said, cached, err = m.once(ctx, a, key, q, shared)
+		said, cached, err = m.once(ctx, a, key, q, shared, purse)
 		return said, err
 	})
 	if !mine {
@@ -47,7 +47,7 @@ func (m *memory) ask(ctx context.Context, a *asker, prompts string, q *question,
 	return said, cached, err
 }
 
-func (m *memory) once(ctx context.Context, a *asker, key string, q *question, shared bool) (said saying, cached bool, err error) {
+func (m *memory) once(ctx context.Context, a *asker, key string, q *question, shared bool, purse *journal.Reservation) (said saying, cached bool, err error) {
 	for {
 		if said, ok, err := m.recall(ctx, key); ok || err != nil {
 			return said, ok, err
@@ -78,7 +78,7 @@ func (m *memory) once(ctx context.Context, a *asker, key string, q *question, sh
 		case <-time.After(pollEvery):
 		}
 	}
-	said, err = a.ask(ctx, q)
+	said, err = a.ask(ctx, q, purse)
 	if err == nil && said.Label != "" {
 		m.remember(ctx, key, said)
 	}

@@ -2,8 +2,6 @@ package judge
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -16,8 +14,9 @@ import (
 )
 
 const (
-	// durableModels names the panel's consumer of trials, shared by all its processes.
-	durableModels = "judge-models"
+	// durableModels begins the name of each judge's consumer of trials, shared by all
+	// processes: a judge that is away holds up no other.
+	durableModels = "judge-models-"
 	// modelsAckWait is the broker's redelivery time, renewed by heartbeats.
 	modelsAckWait = 30 * time.Second
 	// drainTimeout is how long questions in flight may take to end at a shutdown.
@@ -31,6 +30,8 @@ const (
 type Scope struct {
 	// Judge is who judges a sub-module; false where nobody does.
 	Judge func(submodule string) (Judge, bool)
+	// Submodules are those that a judge judges, nil for all.
+	Submodules func(judge string) []string
 	// Metrics are scored in a sub-module.
 	Metrics func(submodule string) []string
 	// Compared tells whether an endpoint is a candidate or the control of a sub-module.
@@ -65,7 +66,7 @@ func NewPanel(cfg Config, judges []Judge, scope Scope, j *journal.Journal, log *
 	p.draws = newDraws(j, scope.Window, p.log)
 	for _, judge := range judges {
 		p.counts.declare(judge.Endpoint.Name)
-		p.askers[judge.Endpoint.Name] = newAsker(judge, cfg.Attempts, p.counts, p.log)
+		p.askers[judge.Endpoint.Name] = newAsker(judge, &p.cfg, p.counts, p.log)
 	}
 	return p
 }
@@ -83,7 +84,7 @@ func (p *Panel) Run(ctx context.Context) error {
 	reading, stop := context.WithCancel(ctx)
 	side.Go(func() { p.draws.run(reading) })
 	side.Go(func() { p.forget(reading) })
-	err := p.consume(ctx, work)
+	err := p.consumeAll(ctx, work)
 	stop()
 	side.Wait()
 	closing, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
@@ -119,171 +120,6 @@ func (p *Panel) open(ctx context.Context) error {
 		a.ledger = ledger
 	}
 	return nil
-}
-
-// consume fetches trials until ctx ends and waits for the work in hand.
-func (p *Panel) consume(ctx, work context.Context) error {
-	limit := 0
-	for _, a := range p.askers {
-		limit += handPerJudge * a.judge.Endpoint.Concurrency
-	}
-	cons, err := p.j.TrialConsumer(ctx, durableModels, limit, modelsAckWait)
-	if err != nil {
-		return err
-	}
-	hand := make(chan struct{}, limit)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	// Also where fetching fails: what waits for a window must not hold up a new start.
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for ctx.Err() == nil {
-		select {
-		case hand <- struct{}{}:
-		case <-ctx.Done():
-			return nil
-		}
-		d, err := cons.Next(ctx, time.Second)
-		if err != nil && ctx.Err() == nil {
-			return err
-		}
-		if d == nil {
-			<-hand
-			continue
-		}
-		wg.Go(func() {
-			defer func() { <-hand }()
-			p.deliver(ctx, work, d)
-		})
-	}
-	return nil
-}
-
-// deliver takes one trial to its end: acknowledged when it is judged or will not
-// be, else given back.
-func (p *Panel) deliver(ctx, work context.Context, d *journal.Delivery) {
-	alive, stop := context.WithCancel(work)
-	defer stop()
-	go func() {
-		tick := time.NewTicker(modelsAckWait / 3)
-		defer tick.Stop()
-		for {
-			select {
-			case <-alive.Done():
-				return
-			case <-tick.C:
-				if err := d.InProgress(); err != nil {
-					p.log.Debug("heartbeat", "err", err)
-				}
-			}
-		}
-	}()
-	again, err := p.handle(ctx, work, d)
-	stop()
-	p.release(d)
-	if err == nil && again == 0 {
-		if err := d.Ack(context.WithoutCancel(work)); err != nil { // it comes again and is then found judged
-			p.log.Debug("ack", "err", err)
-		}
-		return
-	}
-	if err != nil && ctx.Err() == nil && !errors.Is(err, errAway) {
-		p.log.Warn("pair not judged; it comes again", "subject", d.Subject, "err", err)
-	}
-	if err := d.Nak(max(again, time.Second)); err != nil {
-		p.log.Debug("nak", "err", err)
-	}
-}
-
-// handle waits until the trial's conversation is over and judges the trial if it is
-// the drawn one. again above 0 asks for it to come again after that time.
-func (p *Panel) handle(ctx, work context.Context, d *journal.Delivery) (again time.Duration, err error) {
-	if d.Err != nil {
-		if errors.Is(d.Err, journal.ErrNotFound) {
-			return 0, nil // the object has aged out before its message
-		}
-		return 0, d.Err
-	}
-	var t journal.Trial
-	if err := json.Unmarshal(d.Data, &t); err != nil {
-		p.log.Error("trial cannot be read; it is not judged", "subject", d.Subject, "err", err)
-		return 0, nil
-	}
-	judge, ok := p.wants(&t)
-	if !ok {
-		return 0, nil
-	}
-	p.hold(d, t.At)
-	arrived := time.Now()
-	for {
-		found := p.draws.look(&t, arrived, time.Now())
-		if found.wait == 0 {
-			if !found.drawn || time.Now().After(found.start.Add(p.scope.Deadline)) {
-				return 0, nil
-			}
-			return p.judge(work, judge, &t)
-		}
-		select {
-		case <-ctx.Done():
-			return time.Second, nil
-		case <-time.After(min(found.wait, time.Minute)):
-		}
-	}
-}
-
-// wants tells whether a trial may be judged at all, and by whom.
-func (p *Panel) wants(t *journal.Trial) (*asker, bool) {
-	if t.Disposition != journal.Tried || t.Source != journal.SourceCapture || trialFailed(t) || t.Live.Error {
-		return nil, false
-	}
-	if !p.scope.Compared(t.Submodule, t.Candidate) {
-		return nil, false
-	}
-	judge, ok := p.scope.Judge(t.Submodule)
-	if !ok {
-		return nil, false
-	}
-	a := p.askers[judge.Endpoint.Name]
-	return a, a != nil
-}
-
-// awayAgain is when a pair comes again whose judge is paused.
-const awayAgain = 2 * time.Second
-
-// judge makes and stores the judgement of a drawn trial.
-func (p *Panel) judge(ctx context.Context, a *asker, t *journal.Trial) (again time.Duration, err error) {
-	if left := a.pauseLeft(); left > 0 {
-		return max(awayAgain, left), nil
-	}
-	if _, err := p.j.Judgement(ctx, t.Submodule, t.Candidate, t.ID); !errors.Is(err, journal.ErrNotFound) {
-		return 0, err // it is judged already, or NATS is away
-	}
-	v, err := p.judgement(ctx, a, t)
-	if errors.Is(err, errAway) {
-		return max(awayAgain, a.pauseLeft()), nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	v.JudgedAt = time.Now().UTC()
-	stored, err := p.j.StoreJudgement(ctx, v)
-	if err == nil && stored {
-		p.counts.judged(v)
-	}
-	return 0, err
-}
-
-// hold and release keep track of the oldest exchange in hand, for forget.
-func (p *Panel) hold(d *journal.Delivery, at time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.inHand[d] = at
-}
-
-func (p *Panel) release(d *journal.Delivery) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.inHand, d)
 }
 
 func (p *Panel) forget(ctx context.Context) {

@@ -39,13 +39,18 @@ type wire struct {
 	// usage of each call; a call is bound by maxInput and maxOutput.
 	usage llm.Usage
 	max   int
+	bound func(*llm.Request) int // of the input, where it is not the same for all
 
 	mu   sync.Mutex
 	seen map[string]int
 }
 
 func (w *wire) Prepare(req *llm.Request) (*llm.Call, error) {
-	c := &llm.Call{Detail: req, MaxInputTokens: w.max, MaxOutputTokens: w.max}
+	most := w.max
+	if w.bound != nil {
+		most = w.bound(req)
+	}
+	c := &llm.Call{Detail: req, MaxInputTokens: most, MaxOutputTokens: w.max}
 	if !w.tools && len(req.Tools) > 0 {
 		c.Gaps = []llm.Gap{{Path: "/tools", Severity: llm.Blocking, Action: llm.Refused}}
 	}
@@ -119,12 +124,13 @@ type panelBench struct {
 	set       *metrics.Set
 	ran       atomic.Int64 // runs that have ended
 	broken    bool         // NATS goes away, and Run says so
+	price     llm.Price
 }
 
 func newPanelBench(t *testing.T, say func(asked) (*llm.Response, error)) *panelBench {
 	cfg := DefaultConfig()
 	cfg.Endpoints = []string{"nova"}
-	return &panelBench{t: t, j: openJournal(t), cfg: cfg, window: 300 * time.Millisecond, deadline: time.Hour,
+	return &panelBench{t: t, j: openJournal(t), cfg: cfg, price: llm.Price{Input: 1000, Output: 1000}, window: 300 * time.Millisecond, deadline: time.Hour,
 		wire: &wire{say: say, tools: true, max: 100, usage: llm.Usage{InputTokens: 50, OutputTokens: 10}}, endpoints: []string{"llama", "claude", "gpt"}, metrics: []string{"correctness"}}
 }
 
@@ -132,12 +138,13 @@ func newPanelBench(t *testing.T, say func(asked) (*llm.Response, error)) *panelB
 func (b *panelBench) start(j *journal.Journal, name string) (p *Panel, stop func()) {
 	ep := llm.DefaultEndpoint()
 	ep.Name, ep.Model, ep.Provider, ep.Concurrency = "nova", "amazon.nova-pro-v1:0", "bedrock", 16
-	judge := Judge{Endpoint: ep, Client: b.wire, Price: llm.Price{Input: 1000, Output: 1000}}
+	judge := Judge{Endpoint: ep, Client: b.wire, Price: b.price}
 	scope := Scope{
-		Judge:    func(s string) (Judge, bool) { return judge, s == "a/b" },
-		Metrics:  func(string) []string { return b.metrics },
-		Compared: func(_, endpoint string) bool { return contains(b.endpoints, endpoint) },
-		Window:   b.window, Deadline: b.deadline, Instance: name,
+		Judge:      func(s string) (Judge, bool) { return judge, s == "a/b" },
+		Submodules: func(string) []string { return nil },
+		Metrics:    func(string) []string { return b.metrics },
+		Compared:   func(_, endpoint string) bool { return contains(b.endpoints, endpoint) },
+		Window:     b.window, Deadline: b.deadline, Instance: name,
 	}
 	b.set = metrics.NewSet()
 	p = NewPanel(b.cfg, []Judge{judge}, scope, j, quiet(), b.set)
@@ -191,14 +198,17 @@ func (b *panelBench) exchange(conversation, id, live string) (*journal.Exchange,
 }
 
 // trial stores what an endpoint answered.
-func (b *panelBench) trial(e *journal.Exchange, seq uint64, endpoint, text string) *journal.Trial {
+func (b *panelBench) trial(e *journal.Exchange, seq uint64, endpoint, text string) {
 	b.t.Helper()
+	store(b.t, b.j, b.trialOf(endpoint, e, seq, text))
+}
+
+func (b *panelBench) trialOf(endpoint string, e *journal.Exchange, seq uint64, text string) *journal.Trial {
 	t := &journal.Trial{Schema: journal.SchemaVersion, ID: endpoint + "-" + e.ID, ExchangeID: e.ID, ExchangeSeq: seq, At: e.At, Source: e.Source,
 		Submodule: e.Submodule, Conversation: e.Conversation, Candidate: endpoint, Model: endpoint, Disposition: journal.Tried, Class: llm.ClassOK, Text: text, Finish: llm.FinishStop}
 	if endpoint == "gpt" {
 		t.Role = journal.RoleControl
 	}
-	store(b.t, b.j, t)
 	return t
 }
 
@@ -519,7 +529,7 @@ func TestSecondRunAsksNothing(t *testing.T) {
 // Past its budget the judge is not asked, and the pair is out of the sample.
 func TestBudgetOfJudges(t *testing.T) {
 	b := newPanelBench(t, fair)
-	b.cfg.DailyUSD = 1 // a call is bound by $0.20 and costs $0.06
+	b.cfg.DailyUSD = 5 // a call is bound by $0.20 and costs $0.06, a pair has four
 	for i := range 40 {
 		e, seq := b.exchange("", fmt.Sprint("e", i), fmt.Sprint("good ", i))
 		b.trial(e, seq, "llama", fmt.Sprint("bad ", i))
@@ -535,14 +545,59 @@ func TestBudgetOfJudges(t *testing.T) {
 		}
 	}
 	bill := float64(b.wire.calls.Load()) * 0.06
-	if over == 0 || bill > 1 || bill < 0.5 {
-		t.Errorf("%d over budget, bill $%.2f of $1", over, bill)
+	if over == 0 || bill > 5 || bill < 5-0.8-0.24 {
+		t.Errorf("%d over budget, bill $%.2f of $5", over, bill)
 	}
-	if _, charged, _ := p.Charged(); charged < bill-1e-9 || charged > 1 {
+	if _, charged, _ := p.Charged(); charged < bill-1e-9 || charged > 5 {
 		t.Errorf("charged $%.3f, bill $%.3f", charged, bill)
 	}
 	if !p.Status()["nova"].OverBudget {
 		t.Error("the status does not say that the budget is spent")
+	}
+}
+
+// A judge that is away holds up no other, however many pairs wait for it.
+func TestJudgesWaitAlone(t *testing.T) {
+	b := newPanelBench(t, func(asked) (*llm.Response, error) { return nil, &llm.Error{Class: llm.ClassThrottled, Status: 429} })
+	judge := func(name string, w *wire) Judge {
+		ep := llm.DefaultEndpoint()
+		ep.Name, ep.Model, ep.Concurrency = name, name, 4
+		return Judge{Endpoint: ep, Client: w, Price: llm.Price{Input: 1000, Output: 1000}}
+	}
+	judges := map[string]Judge{"a/b": judge("away", b.wire), "c/d": judge("there", &wire{say: fair, tools: true, max: 100})}
+	for i := range 60 {
+		e, seq := b.exchange("", fmt.Sprint("e", i), "live")
+		tr := b.trialOf("llama", e, seq, "x")
+		if i > 50 {
+			tr.Submodule = "c/d"
+		}
+		store(t, b.j, tr)
+	}
+	scope := Scope{
+		Judge: func(s string) (Judge, bool) { j, ok := judges[s]; return j, ok },
+		Submodules: func(name string) []string {
+			for s, j := range judges {
+				if j.Endpoint.Name == name {
+					return []string{s}
+				}
+			}
+			return []string{}
+		},
+		Metrics: func(string) []string { return b.metrics }, Compared: func(string, string) bool { return true },
+		Window: b.window, Deadline: b.deadline, Instance: "one",
+	}
+	p := NewPanel(b.cfg, []Judge{judges["a/b"], judges["c/d"], judge("idle", b.wire)}, scope, b.j, quiet(), metrics.NewSet())
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	for id, v := range b.judgements(9) {
+		if v.Submodule != "c/d" || v.Judge != "there" {
+			t.Errorf("%s: %s of %s", id, v.Judge, v.Submodule)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
@@ -643,7 +698,7 @@ func spend(t *testing.T, j *journal.Journal, daily, left float64) {
 	}
 }
 
-// What will not be judged is no question: failed sides, other sub-modules, foreign
+// What will not be judged is no question: a failed live call or control, other sub-modules, foreign
 // exchanges, endpoints that are not compared, and pairs past the deadline.
 func TestNotJudged(t *testing.T) {
 	b := newPanelBench(t, fair)
@@ -654,7 +709,7 @@ func TestNotJudged(t *testing.T) {
 		change(tr)
 		store(t, b.j, tr)
 	}
-	put("failed", func(t *journal.Trial) { t.Class = llm.ClassTimeout })
+	put("control-failed", func(t *journal.Trial) { t.Class, t.Role = llm.ClassTimeout, journal.RoleControl })
 	put("live-failed", func(t *journal.Trial) { t.Live.Error = true })
 	put("elsewhere", func(t *journal.Trial) { t.Submodule = "c/d" })
 	put("foreign", func(t *journal.Trial) { t.Source = "gateway" })
@@ -667,6 +722,137 @@ func TestNotJudged(t *testing.T) {
 	b.quietFor(300 * time.Millisecond)
 	if d := cmp.Diff([]string{"last"}, keys(b.stored())); d != "" {
 		t.Error(d)
+	}
+}
+
+// Of a trial that failed live's side is rated: it belongs to the sample like an answer.
+func TestFailedTrial(t *testing.T) {
+	b := newPanelBench(t, fair)
+	e, seq := b.exchange("", "e", "live good")
+	store(t, b.j, &journal.Trial{Schema: 1, ID: "failed", ExchangeID: e.ID, ExchangeSeq: seq, At: e.At, Source: e.Source, Submodule: "a/b",
+		Candidate: "llama", Disposition: journal.Tried, Class: llm.ClassTimeout})
+	b.start(b.j, "one")
+	v := b.judgements(1)["failed"]
+	if v.Unasked != "" || v.Live["correctness"].Label != "correct" || len(v.Trial) != 0 || v.Pairwise != nil {
+		t.Errorf("%+v", v)
+	}
+	if n := b.wire.calls.Load(); n != 1 {
+		t.Errorf("%d calls, want 1", n)
+	}
+}
+
+// Who is judged when money is short does not depend on what was answered: answers
+// that would cost less than the money set aside for any pair, or nothing, are refused
+// like the others.
+func TestBudgetIsBlindToAnswers(t *testing.T) {
+	b := newPanelBench(t, fair)
+	e, seq := b.exchange("", "first", "good") // remembered when its like comes again
+	b.trial(e, seq, "llama", "bad")
+	_, stop := b.start(b.j, "one")
+	b.judgements(1)
+	stop()
+	spend(t, b.j, b.cfg.DailyUSD, 0.7) // a pair is bound by $0.80
+	for id, text := range map[string]string{"remembered": "bad", "identical": "good", "failed": "", "short": "x"} {
+		e, seq := b.exchange("", id, "good")
+		tr := &journal.Trial{Schema: 1, ID: id, ExchangeID: e.ID, ExchangeSeq: seq, At: e.At, Source: e.Source, Submodule: "a/b", Candidate: "llama",
+			Disposition: journal.Tried, Class: llm.ClassOK, Text: text, Finish: llm.FinishStop}
+		if id == "failed" {
+			tr.Class = llm.ClassTimeout
+		}
+		store(t, b.j, tr)
+	}
+	before := b.wire.calls.Load()
+	b.start(b.j, "two")
+	got := b.judgements(5)
+	delete(got, "llama-first")
+	for id, v := range got {
+		if v.Unasked != "over_budget" {
+			t.Errorf("%s is judged: %+v", id, v)
+		}
+	}
+	if n := b.wire.calls.Load() - before; n != 0 {
+		t.Errorf("%d calls", n)
+	}
+}
+
+// The money for a pair reaches for all its questions, whatever rounding does.
+func TestMoneyForAPairReaches(t *testing.T) {
+	b := newPanelBench(t, fair)
+	b.price, b.wire.max = llm.Price{Input: 1.0033, Output: 1.0033}, 101 // a call is bound by 202,666.6 billionths
+	b.wire.usage = llm.Usage{InputTokens: 101, OutputTokens: 101}
+	spend(t, b.j, b.cfg.DailyUSD, 810_680e-9)
+	e, seq := b.exchange("", "e", "good")
+	b.trial(e, seq, "llama", "bad")
+	b.start(b.j, "one")
+	if v := b.judgements(1)["llama-e"]; v.Unasked != "" || v.Calls != 4 {
+		t.Errorf("%+v", v)
+	}
+}
+
+// A pair that is dearer than a whole day's money is refused alone.
+func TestDearPairEndsNoDay(t *testing.T) {
+	b := newPanelBench(t, fair)
+	b.cfg.DailyUSD = 5
+	b.wire.bound = func(req *llm.Request) int {
+		if strings.Contains(req.Messages[1].Text(), "huge") {
+			return 10_000
+		}
+		return 100
+	}
+	for _, id := range []string{"huge", "small"} {
+		e, seq := b.exchange("", id, "live "+id)
+		b.trial(e, seq, "llama", "trial")
+		b.start(b.j, id)
+		b.judgements(1)
+	}
+	got := b.judgements(2)
+	if v := got["llama-huge"]; v.Unasked != "over_budget" {
+		t.Errorf("huge: %+v", v)
+	}
+	if v := got["llama-small"]; v.Unasked != "" {
+		t.Errorf("small: %+v", v)
+	}
+}
+
+// An answer at which the judge always fails does not keep it from the others, and is
+// given up in the end.
+func TestPoisonousPair(t *testing.T) {
+	b := newPanelBench(t, func(q asked) (*llm.Response, error) {
+		for _, a := range q.answers {
+			if strings.Contains(a, "poison") {
+				return nil, &llm.Error{Class: llm.ClassTimeout}
+			}
+		}
+		return fair(q)
+	})
+	b.cfg.Attempts = 1
+	e, seq := b.exchange("", "bad", "good")
+	b.trial(e, seq, "llama", "poison")
+	p, _ := b.start(b.j, "one")
+	for i := range 20 {
+		e, seq := b.exchange("", fmt.Sprint("e", i), fmt.Sprint("good ", i))
+		b.trial(e, seq, "llama", fmt.Sprint("bad ", i))
+	}
+	got := b.judgements(20)
+	if got["llama-bad"] != nil {
+		t.Errorf("the poisonous pair is judged at once: %+v", got["llama-bad"])
+	}
+	if s := p.Status()["nova"]; s.PausedFor != "" {
+		t.Errorf("paused: %+v", s)
+	}
+	// As it would come for the last time.
+	a := p.askers["nova"]
+	v, err := p.judgement(t.Context(), a, b.trialOf("llama", e, seq, "poison"), true)
+	if err != nil || v.Live["correctness"].Label != "correct" || v.Trial["correctness"].Parse != parseFailed || v.Pairwise.Preference != "" {
+		t.Errorf("%+v, %v", v, err)
+	}
+	// Without a success in between it is the judge that is away.
+	a.worked()
+	for i := range failuresInRow {
+		_, err = p.judgement(t.Context(), a, b.trialOf("llama", e, seq, fmt.Sprint("poison ", i)), true)
+		if away := errors.Is(err, errAway); away != (i >= failuresInRow-1) {
+			t.Errorf("pair %d: %v", i, err)
+		}
 	}
 }
 

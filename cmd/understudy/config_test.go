@@ -13,6 +13,7 @@ import (
 
 	"understudy/canary"
 	"understudy/capture"
+	"understudy/judge"
 	"understudy/llm"
 )
 
@@ -369,6 +370,34 @@ func TestJudgedConfig(t *testing.T) {
 		t.Errorf("allow_same_family: %v", err)
 	} else if _, _, ok := cfg.judgeOf(cfg.wired()[0]); !ok {
 		t.Error("allow_same_family has no effect")
+	}
+}
+
+// Each judge reads the trials of the sub-modules that it judges.
+func TestJudgeScope(t *testing.T) {
+	path := writeFile(t, "config.toml", judgedBy(minimal, "amazon.nova-pro-v1:0")+
+		"[[endpoint]]\nname = \"idle\"\nprovider = \"bedrock\"\nmodel = \"mistral.mistral-large-2402-v1:0\"\nregion = \"us-east-1\"\nprice = { input = 1, output = 1 }\n")
+	for name, want := range map[string][]string{"a/b": {"a/b"}, "*": nil} {
+		cfg, err := loadConfig(path, []string{"judge.endpoints=[\"judge\",\"idle\"]"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Submodules[0].Name = name
+		var judges []judge.Judge
+		for _, name := range cfg.Judge.Endpoints {
+			ep, _ := cfg.endpoint(name)
+			judges = append(judges, judge.Judge{Endpoint: ep})
+		}
+		scope := cfg.judgeScope(judges, "one")
+		if diff := cmp.Diff(want, scope.Submodules("judge")); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		if got := scope.Submodules("idle"); got == nil || len(got) > 0 {
+			t.Errorf("%s: a judge without sub-modules reads those of %v", name, got)
+		}
+		if j, ok := scope.Judge("a/b"); !ok || j.Endpoint.Name != "judge" {
+			t.Errorf("%s: judge %q", name, j.Endpoint.Name)
+		}
 	}
 }
 

@@ -231,18 +231,29 @@ func newJudges(cfg *Config, who identify) ([]judge.Judge, error) {
 
 // judgeScope says which trials judge models see.
 func (c *Config) judgeScope(judges []judge.Judge, instance string) judge.Scope {
+	of := func(submodule string) (judge.Judge, bool) {
+		s, ok := c.submodule(submodule)
+		if !ok || !c.judged(s) {
+			return judge.Judge{}, false
+		}
+		ep, _, ok := c.judgeOf(s)
+		i := slices.IndexFunc(judges, func(j judge.Judge) bool { return j.Endpoint.Name == ep.Name })
+		if !ok || i < 0 {
+			return judge.Judge{}, false
+		}
+		return judges[i], true
+	}
 	return judge.Scope{
-		Judge: func(submodule string) (judge.Judge, bool) {
-			s, ok := c.submodule(submodule)
-			if !ok || !c.judged(s) {
-				return judge.Judge{}, false
+		Judge: of,
+		Submodules: func(name string) []string {
+			list, any := c.scope(func(submodule string) bool {
+				j, ok := of(submodule)
+				return ok && j.Endpoint.Name == name
+			})
+			if !any {
+				return []string{}
 			}
-			ep, _, ok := c.judgeOf(s)
-			i := slices.IndexFunc(judges, func(j judge.Judge) bool { return j.Endpoint.Name == ep.Name })
-			if !ok || i < 0 {
-				return judge.Judge{}, false
-			}
-			return judges[i], true
+			return list
 		},
 		Metrics: func(submodule string) []string {
 			s, _ := c.submodule(submodule)

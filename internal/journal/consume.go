@@ -63,9 +63,18 @@ func (j *Journal) exchanges(ctx context.Context, name string, submodules []strin
 	return j.open(ctx, StreamExchanges, durable(name, filters, inHand, ackWait))
 }
 
-// TrialConsumer opens the durable of a stage over all trials.
-func (j *Journal) TrialConsumer(ctx context.Context, stage string, inHand int, ackWait time.Duration) (*Consumer, error) {
-	return j.open(ctx, StreamTrials, durable(stage, []string{"understudy.trial.>"}, inHand, ackWait))
+// TrialConsumer opens a durable over the trials of the given sub-modules (nil: all).
+// Where the scope has grown it begins again, as ExchangeConsumer does.
+func (j *Journal) TrialConsumer(ctx context.Context, name string, submodules []string, inHand int, ackWait time.Duration) (*Consumer, error) {
+	filters := []string{"understudy.trial.>"}
+	if submodules != nil {
+		filters = nil
+		for _, s := range submodules {
+			filters = append(filters, "understudy.trial."+Escape(s)+".>")
+		}
+		slices.Sort(filters)
+	}
+	return j.open(ctx, StreamTrials, durable(name, filters, inHand, ackWait))
 }
 
 func durable(name string, filters []string, inHand int, ackWait time.Duration) jetstream.ConsumerConfig {
@@ -179,7 +188,7 @@ func (j *Journal) Exchange(ctx context.Context, seq uint64, id string) (*Exchang
 // ctx ends.
 func (j *Journal) Trials(ctx context.Context, stage string, inHand int, handle func(context.Context, *Trial) error) error {
 	const ackWait = 30 * time.Second
-	cons, err := j.TrialConsumer(ctx, stage, inHand, ackWait)
+	cons, err := j.TrialConsumer(ctx, stage, nil, inHand, ackWait)
 	if err != nil {
 		return err
 	}

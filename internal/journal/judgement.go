@@ -33,7 +33,8 @@ type Judgement struct {
 	// reach for it), or "unreadable" (a record cannot be read: its verdicts are
 	// missing). Empty where one was.
 	Unasked string `json:"unasked,omitempty"`
-	// Ratings by metric, of both sides.
+	// Ratings by metric, of both sides. Of a trial that failed only live is rated:
+	// its own scores and preference are what a failure counts.
 	Live  map[string]Rating `json:"live,omitempty"`
 	Trial map[string]Rating `json:"trial,omitempty"`
 	// Pairwise compares the two answers; nil where it was not asked for.
@@ -44,7 +45,8 @@ type Judgement struct {
 	TrialFlags []string `json:"trial_flags,omitempty"`
 
 	// Calls were made for this record, Cached verdicts were known before.
-	// CostUSD is what the calls cost; nil where a bill is unknown.
+	// CostUSD is what those calls cost; nil where a bill is unknown. Calls of rounds
+	// that had to be begun again are in the ledger alone.
 	Calls    int       `json:"calls"`
 	Cached   int       `json:"cached"`
 	CostUSD  *float64  `json:"cost_usd"`

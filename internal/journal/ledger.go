@@ -287,6 +287,19 @@ func (l *Ledger) saw(key string, charged int64) {
 	l.seen[key] = charged
 }
 
+// Split takes a part of the reservation for one call; nil where it does not hold
+// that much.
+func (r *Reservation) Split(usd float64) *Reservation {
+	r.l.mu.Lock()
+	defer r.l.mu.Unlock()
+	part := nano(usd)
+	if part > r.amount {
+		return nil
+	}
+	r.amount -= part
+	return &Reservation{l: r.l, keys: r.keys, amount: part}
+}
+
 // Book settles a call by what came of it and gives what it cost. A call that was
 // refused (an HTTP error) or never sent costs nothing; one that broke without
 // saying its usage may have cost all that was reserved, and its cost is unknown.

@@ -56,6 +56,34 @@ func TestAccountsAreApart(t *testing.T) {
 	}
 }
 
+// A reservation may be spent in parts, and never twice.
+func TestReservationIsSplit(t *testing.T) {
+	l := openLedger(t, openTest(t, testConfig(t)), AccountJudge, 1)
+	whole, err := l.Reserve(t.Context(), "a", 0.9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := whole.Split(0.6)
+	if part == nil || whole.Split(0.4) != nil {
+		t.Fatal("a part is what the whole has left")
+	}
+	rest := whole.Split(0.3)
+	if rest == nil || whole.Split(0.01) != nil {
+		t.Fatal("the whole has nothing left")
+	}
+	part.Settle(0.1)
+	rest.Settle(0.1)
+	whole.Settle(0)
+	if spent := l.SpentToday(); math.Abs(spent-0.2) > 1e-9 {
+		t.Errorf("spent %v, want 0.2", spent)
+	}
+	again, err := l.Reserve(t.Context(), "a", 0.8)
+	if err != nil {
+		t.Fatalf("what was not spent is there again: %v", err)
+	}
+	again.Settle(0)
+}
+
 func TestSiteKeyIsOneForAll(t *testing.T) {
 	j := openTest(t, testConfig(t))
 	a, err := j.SiteKey(t.Context())
