@@ -11,6 +11,8 @@ import (
 // said is what a judgement says of its pair, as gates read it.
 type said struct {
 	at time.Time
+	// pair is the time of the exchange.
+	pair time.Time
 	// outside: the pair was not sampled after all, for want of money or share.
 	outside     bool
 	live, trial map[string]float64
@@ -22,7 +24,7 @@ type said struct {
 // saidBy reads a judgement. What could not be parsed, and what stands beside an
 // answer that is addressed to the judge, is absent: it will count as missing.
 func saidBy(j *journal.Judgement) *said {
-	s := &said{at: j.JudgedAt, outside: j.Unasked != "" && j.Unasked != "unreadable"}
+	s := &said{at: j.JudgedAt, pair: j.At, outside: j.Unasked != "" && j.Unasked != "unreadable"}
 	if j.Unasked != "" {
 		return s
 	}
@@ -32,13 +34,16 @@ func saidBy(j *journal.Judgement) *said {
 	if len(j.TrialFlags) == 0 {
 		s.trial = scoresOf(j.Trial)
 	}
-	for name, live := range j.Live {
-		if live.NotApplicable() && j.Trial[name].NotApplicable() {
+	if len(j.LiveFlags)+len(j.TrialFlags) > 0 {
+		return s
+	}
+	for name, live := range j.Live { // of a failed trial live alone is rated
+		if live.NotApplicable() && (j.Trial == nil || j.Trial[name].NotApplicable()) {
 			s.inapplicable = append(s.inapplicable, name)
 		}
 	}
 	slices.Sort(s.inapplicable)
-	if w := j.Pairwise; w != nil && w.Preference != "" && len(j.LiveFlags)+len(j.TrialFlags) == 0 {
+	if w := j.Pairwise; w != nil && w.Preference != "" {
 		preference := w.Preference
 		s.preference = &preference
 	}
@@ -84,15 +89,15 @@ func (g *again) verdict(v *journal.Verdict) bool {
 }
 
 // by is what was known at the deadline, the control's verdict and judgement by
-// their own times.
-func (g *again) by(deadline time.Time) *again {
+// their own times. The judgement counts for an exchange before drawEnd.
+func (g *again) by(deadline, drawEnd time.Time) *again {
 	if g == nil || !g.observed || g.answered.After(deadline) {
 		return nil
 	}
-	if g.said != nil && g.said.at.After(deadline) {
-		early := *g
-		early.said = nil
-		return &early
+	if g.said != nil && (g.said.at.After(deadline) || !g.said.pair.Before(drawEnd)) {
+		bare := *g
+		bare.said = nil
+		return &bare
 	}
 	return g
 }
@@ -102,15 +107,13 @@ type join struct {
 	said    *said
 	control *again
 	// drawn: the exchange is the one of its conversation that is judged. other:
-	// the judge drew another one, of the same candidate.
+	// the judge drew another one of the window, of the same candidate.
 	drawn, other bool
 	// pending: a judgement may still come.
 	pending bool
 }
 
-// complete puts everything into the observation. A failed trial that was drawn is
-// judged by its failure; live's scores are then those that the control was held
-// against.
+// complete puts everything into the observation.
 func (j *join) complete(s *Submodule, o *Observation) {
 	c := j.control
 	if c != nil {
@@ -124,17 +127,10 @@ func (j *join) complete(s *Submodule, o *Observation) {
 	if !s.Judged {
 		return
 	}
-	sampled := false
-	switch {
-	case j.said != nil:
+	sampled := j.drawn && !j.other && !j.pending && !o.Live.Error && s.sampled(o)
+	if j.said != nil {
 		sampled = !j.said.outside
 		o.Live.Scores, o.Trial.Scores, o.NotApplicable, o.Preference = j.said.live, j.said.trial, j.said.inapplicable, j.said.preference
-	case !j.drawn || j.other || o.Live.Error || !s.sampled(o):
-	case o.Trial.Error && c != nil && c.said != nil:
-		sampled = !c.said.outside
-		o.Live.Scores = c.said.live
-	default:
-		sampled = o.Trial.Error || !j.pending
 	}
 	if !sampled {
 		o.Judged = new(bool)

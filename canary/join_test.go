@@ -33,13 +33,15 @@ func TestSaidBy(t *testing.T) {
 		want said
 	}{
 		"whole":                  {j(nil), said{live: live, trial: trial, inapplicable: []string{"tone"}, preference: ptr("win")}},
-		"live speaks to a judge": {j(func(j *journal.Judgement) { j.LiveFlags = []string{"x"} }), said{trial: trial, inapplicable: []string{"tone"}}},
-		"the trial does":         {j(func(j *journal.Judgement) { j.TrialFlags = []string{"x"} }), said{live: live, inapplicable: []string{"tone"}}},
-		"an order unparsed":      {j(func(j *journal.Judgement) { j.Pairwise.Preference = "" }), said{live: live, trial: trial, inapplicable: []string{"tone"}}},
-		"not compared":           {j(func(j *journal.Judgement) { j.Pairwise = nil }), said{live: live, trial: trial, inapplicable: []string{"tone"}}},
-		"over budget":            {j(func(j *journal.Judgement) { j.Unasked = "over_budget" }), said{outside: true}},
-		"outside the share":      {j(func(j *journal.Judgement) { j.Unasked = "outside_share" }), said{outside: true}},
-		"unreadable":             {j(func(j *journal.Judgement) { j.Unasked = "unreadable" }), said{}},
+		"live speaks to a judge": {j(func(j *journal.Judgement) { j.LiveFlags = []string{"x"} }), said{trial: trial}},
+		"the trial does":         {j(func(j *journal.Judgement) { j.TrialFlags = []string{"x"} }), said{live: live}},
+		"the trial failed": {j(func(j *journal.Judgement) { j.Trial, j.Pairwise = nil, nil }),
+			said{live: live, inapplicable: []string{"care", "form", "tone"}}},
+		"an order unparsed": {j(func(j *journal.Judgement) { j.Pairwise.Preference = "" }), said{live: live, trial: trial, inapplicable: []string{"tone"}}},
+		"not compared":      {j(func(j *journal.Judgement) { j.Pairwise = nil }), said{live: live, trial: trial, inapplicable: []string{"tone"}}},
+		"over budget":       {j(func(j *journal.Judgement) { j.Unasked = "over_budget" }), said{outside: true}},
+		"outside the share": {j(func(j *journal.Judgement) { j.Unasked = "outside_share" }), said{outside: true}},
+		"unreadable":        {j(func(j *journal.Judgement) { j.Unasked = "unreadable" }), said{}},
 	} {
 		if diff := cmp.Diff(c.want, *saidBy(c.j), cmp.AllowUnexported(said{}), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s:\n%s", name, diff)
@@ -74,14 +76,15 @@ func TestJoin(t *testing.T) {
 		{"drawn, but the judge drew another", true, join{drawn: true, other: true}, Observation{}, Observation{Judged: no}},
 		{"drawn and never judged", true, join{drawn: true}, Observation{}, Observation{}},
 		{"drawn and not judged yet", true, join{drawn: true, pending: true}, Observation{}, Observation{Judged: no}},
-		{"drawn and failed", true, join{drawn: true, pending: true}, failed, failed},
+		{"drawn, failed and not judged yet", true, join{drawn: true, pending: true}, failed, Observation{Trial: failed.Trial, Judged: no}},
+		{"drawn, failed and never judged", true, join{drawn: true}, failed, failed},
+		{"drawn and failed", true, join{drawn: true, said: &said{live: own.live}}, failed, Observation{Live: journal.Side{Scores: own.live}, Trial: failed.Trial}},
 		{"drawn, live failed", true, join{drawn: true}, Observation{Live: journal.Side{Error: true}}, Observation{Live: journal.Side{Error: true}, Judged: no}},
 		{"over budget", true, join{said: outside, drawn: true, other: true}, Observation{}, Observation{Judged: no}},
-		{"drawn and failed, live known from the control", true, join{drawn: true, control: control(controls)}, failed, Observation{
-			Live: journal.Side{Scores: controls.live}, Trial: failed.Trial, ControlPreference: ptr("tie"), ControlAgree: ptr(0.5),
-			Control: &journal.Side{LatencyMS: ptr(9.0), Scores: controls.trial}}},
-		{"drawn and failed on a day without money", true, join{drawn: true, control: control(outside)}, failed, Observation{
-			Trial: failed.Trial, Judged: no, ControlAgree: ptr(0.5), Control: &journal.Side{LatencyMS: ptr(9.0)}}},
+		{"with the control", true, join{said: own, drawn: true, control: control(controls)}, Observation{}, Observation{
+			Live: journal.Side{Scores: own.live}, Trial: journal.Side{Scores: own.trial}, Preference: ptr("win"), NotApplicable: []string{"tone"},
+			ControlPreference: ptr("tie"), ControlAgree: ptr(0.5), Control: &journal.Side{LatencyMS: ptr(9.0), Scores: controls.trial}}},
+		{"drawn and failed on a day without money", true, join{drawn: true, said: outside}, failed, Observation{Trial: failed.Trial, Judged: no}},
 	} {
 		got := c.in
 		c.join.complete(&Submodule{Judged: c.judged}, &got)
@@ -172,6 +175,19 @@ func TestWhatAJudgedConversationWaitsFor(t *testing.T) {
 			r.a.Judgement(r.j)
 			r.a.Judgement(r.jc)
 		}, 2 * time.Hour, state{1, 1, 1}},
+		{"a judgement after the window is none of it", func(r *records) {
+			late := *r.j
+			late.ExchangeID, late.At = "three", at(40*time.Minute)
+			lateControl := *r.jc
+			lateControl.ExchangeID, lateControl.At = late.ExchangeID, late.At
+			r.a.Judgement(&late)
+			r.a.Judgement(&lateControl)
+		}, 2 * time.Hour, state{}},
+		{"such a judgement, at the deadline: the drawn is missing", func(r *records) {
+			late := *r.j
+			late.ExchangeID, late.At = "three", at(40*time.Minute)
+			r.a.Judgement(&late)
+		}, 24 * time.Hour, state{1, 1, 1}},
 		{"the judge drew another exchange", func(r *records) {
 			r.j.ExchangeID, r.jc.ExchangeID = r.x[1].ID, r.x[1].ID
 			r.a.Judgement(r.j)

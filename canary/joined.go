@@ -39,6 +39,9 @@ type recorded struct {
 	drawn string
 }
 
+// never is a deadline that no record is after.
+var never = time.Unix(1<<40, 0)
+
 // NewJoined makes it for records of the configured sub-modules. A judgement may
 // still come for what is within the verdict deadline at now.
 func NewJoined(c Config, s Submodules, now time.Time) *Joined {
@@ -139,6 +142,16 @@ func (t *recorded) control(exchange string) *again {
 	return g
 }
 
+// judged tells that an exchange before end has a judgement of the candidate.
+func (t *recorded) judged(candidate string, end time.Time) bool {
+	for _, s := range t.said[candidate] {
+		if s.pair.Before(end) {
+			return true
+		}
+	}
+	return false
+}
+
 // Observation is the observation of a verdict, in the second pass; false for
 // messages that are no candidate's verdict, and for those of foreign publishers.
 func (j *Joined) Observation(m *journal.Message) (Observation, bool, error) {
@@ -163,11 +176,12 @@ func (j *Joined) complete(o *Observation) {
 	if s == nil || t == nil {
 		return
 	}
-	found := join{said: t.said[o.Candidate][o.ExchangeID], other: len(t.said[o.Candidate]) > 0,
-		pending: j.now.Before(t.start.Add(j.config.VerdictDeadline))}
-	if g := t.controls[o.ExchangeID]; g != nil && g.observed {
-		found.control = g
+	end := t.start.Add(j.config.ConversationWindow)
+	found := join{other: t.judged(o.Candidate, end), pending: j.now.Before(t.start.Add(j.config.VerdictDeadline))}
+	if o.At.Before(end) {
+		found.said = t.said[o.Candidate][o.ExchangeID]
 	}
+	found.control = t.controls[o.ExchangeID].by(never, end)
 	if s.Judged {
 		if t.drawn == "" {
 			t.drawn = drawn(k.submodule, k.conversation, t.exchanges, j.config.ConversationWindow)

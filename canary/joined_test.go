@@ -64,9 +64,11 @@ func tell(seed uint64, conversations int) *story {
 					members = append(members, member{x.ID, x.At})
 				}
 			}
-			is := drawn(x.Submodule, x.Conversation, members, DefaultConfig().ConversationWindow) == x.ID
+			window := DefaultConfig().ConversationWindow
+			is := drawn(x.Submodule, x.Conversation, members, window) == x.ID
+			late := !x.At.Before(members[0].at.Add(window))
 			for _, name := range []string{"cand", "other", "live"} {
-				s.side(x, name, is)
+				s.side(x, name, is || late && s.chance(0.3)) // a judge that began anew may take it for a conversation's first
 			}
 		}
 	}
@@ -74,7 +76,7 @@ func tell(seed uint64, conversations int) *story {
 }
 
 // side tells what became of one exchange on one endpoint.
-func (s *story) side(x *journal.Exchange, name string, drawn bool) {
+func (s *story) side(x *journal.Exchange, name string, judged bool) {
 	at := x.At.Add(2 * time.Minute)
 	t := &journal.Trial{ID: "t-" + name + x.ID, ExchangeID: x.ID, At: x.At, Source: x.Source, Submodule: x.Submodule, Candidate: name, Conversation: x.Conversation,
 		Unit: x.Unit, Disposition: journal.Tried, Class: llm.ClassOK}
@@ -101,7 +103,7 @@ func (s *story) side(x *journal.Exchange, name string, drawn bool) {
 		v.Agree = ptr(s.rng.Float64())
 	}
 	s.add(v.JudgedAt, v)
-	if !drawn || !answered {
+	if !judged || v.Live.Error || t.Role == journal.RoleControl && v.Trial.Error {
 		return
 	}
 	j := s.judgement(v)
@@ -129,6 +131,9 @@ func (s *story) judgement(v *journal.Verdict) *journal.Judgement {
 	j.Live = map[string]journal.Rating{"style": rating(na), "harmfulness": rating(false)}
 	j.Trial = map[string]journal.Rating{"style": rating(na), "harmfulness": rating(false)}
 	j.Pairwise = &journal.Pairwise{Preference: []string{"win", "tie", "loss", ""}[s.rng.IntN(4)], LiveFirst: journal.Rating{Label: "A"}, TrialFirst: journal.Rating{Label: "B"}}
+	if v.Trial.Error {
+		j.Trial, j.Pairwise = nil, nil
+	}
 	switch x := s.rng.Float64(); {
 	case x < 0.05:
 		return nil

@@ -32,6 +32,17 @@ func (t *talk) draw(k talkKey, window time.Duration) string {
 	return drawn(k.submodule, k.conversation, list, window)
 }
 
+// start is the time of the earliest exchange.
+func (t *talk) start() time.Time {
+	var first time.Time
+	for _, at := range t.exchanges {
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	return first
+}
+
 // control is what is known of the control of an exchange; it opens it.
 func (t *talk) control(exchange string) *again {
 	g := t.controls[exchange]
@@ -42,10 +53,10 @@ func (t *talk) control(exchange string) *again {
 	return g
 }
 
-// judged tells that the control of any exchange has a judgement.
-func (t *talk) judged() bool {
+// judged tells that the control of an exchange before end has a judgement.
+func (t *talk) judged(end time.Time) bool {
 	for _, g := range t.controls {
-		if g.said != nil {
+		if g.said != nil && g.said.pair.Before(end) {
 			return true
 		}
 	}

@@ -41,14 +41,16 @@ type closing struct {
 	t         *talk
 	submodule *Submodule
 	single    bool
-	// drawn is the exchange that is judged, once the window is over.
-	drawn string
+	// drawn is the exchange that is judged, once the window is over, of those before
+	// drawEnd: the earliest may be one that this cell does not compare.
+	drawn   string
+	drawEnd time.Time
 	// start is the earliest pair's time.
 	start, end, deadline time.Time
 }
 
 func (a *Analyzer) closing(k waitingKey, t *talk, w *waiting) closing {
-	c := closing{key: k, w: w, t: t, submodule: a.submodules.Find(k.submodule)}
+	c := closing{key: k, w: w, t: t, submodule: a.submodules.Find(k.submodule), drawEnd: t.start().Add(a.config.ConversationWindow)}
 	_, c.single = w.pairs[k.conversation]
 	for _, p := range w.pairs {
 		if c.start.IsZero() || p.at.Before(c.start) {
@@ -84,16 +86,17 @@ func (c *closing) ready(window time.Duration, now time.Time) bool {
 // judgedEnough tells that no judgement of the candidate is awaited. The judge may
 // have drawn among other late exchanges, so that any judgement ends the waiting.
 func (c *closing) judgedEnough() bool {
-	if !c.submodule.Judged || c.w.judged() {
+	if !c.submodule.Judged || c.judged() {
 		return true
 	}
 	p := c.w.pairs[c.drawn]
-	return p == nil || !p.at.Before(c.end) || p.observation.Live.Error || p.observation.Trial.Error || !c.submodule.sampled(&p.observation)
+	return p == nil || !p.at.Before(c.end) || p.observation.Live.Error || !c.submodule.sampled(&p.observation)
 }
 
-func (w *waiting) judged() bool {
-	for _, p := range w.pairs {
-		if p.said != nil {
+// judged tells that a pair has a judgement, of those that could be drawn.
+func (c *closing) judged() bool {
+	for _, p := range c.w.pairs {
+		if p.said != nil && p.at.Before(c.drawEnd) {
 			return true
 		}
 	}
@@ -111,7 +114,7 @@ func (c *closing) controlsEnough() bool {
 		}
 	}
 	p := c.w.pairs[c.drawn]
-	if !c.submodule.Judged || c.t.judged() || p == nil || !p.at.Before(c.end) || !c.submodule.sampled(&p.observation) {
+	if !c.submodule.Judged || c.t.judged(c.drawEnd) || p == nil || !p.at.Before(c.end) || !c.submodule.sampled(&p.observation) {
 		return true
 	}
 	g := c.t.controls[c.drawn]
@@ -123,20 +126,19 @@ func (c *closing) controlsEnough() bool {
 // so that a restart reads the same from the streams. Pairs after the window that
 // have no verdict yet are left out when theirs comes.
 func (c *closing) cluster(window time.Duration) *Cluster {
-	other := false
 	for _, p := range c.w.pairs {
-		if p.said != nil && p.said.at.After(c.deadline) {
+		if p.said != nil && (p.said.at.After(c.deadline) || !p.at.Before(c.drawEnd)) {
 			p.said = nil
 		}
-		other = other || p.said != nil
 	}
+	other := c.judged()
 	var list []Observation
 	for exchange, p := range c.w.pairs {
 		o := p.observation
 		j := join{said: p.said, drawn: exchange == c.drawn, other: other}
 		switch {
 		case p.observed && !p.judged.After(c.deadline):
-			j.control = c.t.controls[exchange].by(c.deadline)
+			j.control = c.t.controls[exchange].by(c.deadline, c.drawEnd)
 		case p.at.Before(c.end):
 			o = Observation{At: p.at, ExchangeID: exchange, Submodule: c.key.submodule, Candidate: c.key.candidate, Conversation: c.key.conversation, lost: true}
 		default:
