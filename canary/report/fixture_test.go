@@ -95,15 +95,15 @@ func answered(a *canary.Analyzer, x *journal.Exchange, i int, live float64, s si
 	}
 	a.Verdict(&journal.Verdict{ExchangeID: x.ID, At: x.At, Source: x.Source, Submodule: x.Submodule, Candidate: s.name, Role: s.role, Conversation: x.Conversation, Unit: x.Unit,
 		Live: journal.Side{LatencyMS: ptr(850.0), TTFTMS: ptr(210.0), CostUSD: ptr(live), Checks: map[string]bool{"json": true}}, Trial: answer})
-	if failed {
-		return
-	}
 	rate := func(v float64) map[string]journal.Rating {
 		return map[string]journal.Rating{"correctness": {Label: "x", Score: ptr(v), Parse: "tool"}}
 	}
 	j := &journal.Judgement{ExchangeID: x.ID, At: x.At, Source: x.Source, Submodule: x.Submodule, Candidate: s.name, Role: s.role, Conversation: x.Conversation,
 		Judge: "nova-pro", Model: "us.amazon.nova-pro-v1:0", Live: rate(0.7), Trial: rate(s.score), JudgedAt: x.At, Calls: 3, Cached: 1, CostUSD: ptr(0.001),
 		Pairwise: &journal.Pairwise{Preference: s.preference, Consistent: i%10 != 3, LiveFirst: journal.Rating{Label: "A"}, TrialFirst: journal.Rating{Label: "B"}}}
+	if failed { // live alone is rated
+		j.Trial, j.Pairwise, j.Calls, j.Cached = nil, nil, 1, 0
+	}
 	a.Judgement(j)
 }
 
