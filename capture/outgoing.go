@@ -109,7 +109,9 @@ func listed(values []string, token string) bool {
 
 // forwardInformational passes 1xx answers on while the upstream's final answer
 // is awaited. The result ends that: after it the ResponseWriter is the caller's
-// alone.
+// alone. 100 Continue is left out: the server sends its own when the body is
+// first read, which the transport does once the upstream has said 100, and two
+// of them from two goroutines would meet on one connection.
 func forwardInformational(ctx context.Context, w http.ResponseWriter) (context.Context, func()) {
 	var mu sync.Mutex
 	over := false
@@ -117,7 +119,7 @@ func forwardInformational(ctx context.Context, w http.ResponseWriter) (context.C
 		Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
 			mu.Lock()
 			defer mu.Unlock()
-			if over || code == http.StatusSwitchingProtocols {
+			if over || code == http.StatusContinue || code == http.StatusSwitchingProtocols {
 				return nil
 			}
 			h := w.Header()
