@@ -3,7 +3,7 @@ GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check format vet staticcheck race real-traffic crash simulate bench fuzz metrics-doc
+.PHONY: help build demo test check format vet staticcheck race real-traffic crash simulate bench fuzz metrics-doc translation-doc
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -51,3 +51,6 @@ fuzz: ## every fuzz target for half a minute
 
 metrics-doc: ## write docs/metrics.md anew from what the code registers
 	$(GO) test -count=1 -run TestMetricsDocumented ./cmd/understudy -update
+
+translation-doc: ## write docs/translation.md anew from the tables of the translator
+	$(GO) test -count=1 -run TestDoc ./llm/bedrock -update

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"understudy/llm"
+	"understudy/llm/openai"
 )
 
 // A pointer is a parsed JSON Pointer (RFC 6901): its tokens, unescaped.
@@ -89,38 +90,13 @@ func (d *document) scalar(p pointer) (string, bool) {
 	return string(v), true
 }
 
-// field is a top-level member. Most requests lack most of what is looked for,
-// so that a search for the quoted name comes before the reading of the body.
+// field is a top-level member.
 func (d *document) field(name string) (json.RawMessage, bool) {
-	if v, ok := d.req.Extra[name]; ok {
-		return v, true
-	}
 	if d.top == nil {
-		if !hasKey(d.body, name) {
-			return nil, false
-		}
-		if json.Unmarshal(d.body, &d.top) != nil || d.top == nil {
-			d.top = map[string]json.RawMessage{}
-		}
+		d.top = openai.Fields(d.body)
 	}
 	v, ok := d.top[name]
 	return v, ok
-}
-
-// hasKey tells whether name stands in body as the key of any object. A key
-// written with escapes is not found, which Request.Extra makes up for.
-func hasKey(body []byte, name string) bool {
-	quoted := []byte(strconv.Quote(name))
-	for {
-		i := bytes.Index(body, quoted)
-		if i < 0 {
-			return false
-		}
-		body = body[i+len(quoted):]
-		if rest := bytes.TrimLeft(body, " \t\r\n"); len(rest) > 0 && rest[0] == ':' {
-			return true
-		}
-	}
 }
 
 func step(v json.RawMessage, token string) (json.RawMessage, bool) {

@@ -49,3 +49,16 @@ func LimitGap(limit int) Gap {
 	return Gap{Path: "/max_completion_tokens", Severity: Cosmetic, Action: Approximated,
 		Reason: fmt.Sprintf("max_tokens_set: the request names no limit, %d was sent", limit)}
 }
+
+// A Tier is the way in which a demanded form of answer is asked for.
+type Tier string
+
+// The tiers, strongest first.
+const (
+	// TierNative: the service holds the model to the schema.
+	TierNative Tier = "native"
+	// TierTool: the answer is the arguments of a hidden tool that must be called.
+	TierTool Tier = "tool"
+	// TierInstruction: the prompt asks for it.
+	TierInstruction Tier = "instruction"
+)

@@ -27,6 +27,14 @@ type Request struct {
 	Temperature *float64
 	TopP        *float64
 	Stop        []string
+	// Effort is how long a model should reason: OpenAI's word, such as "low", or
+	// "" where the request does not say.
+	Effort string
+	// User names the end user, ServiceTier the class of service, in OpenAI's
+	// words; "" where the request does not say.
+	User, ServiceTier string
+	// Metadata are the caller's own labels.
+	Metadata map[string]string
 	// Stream tells that the caller asked for a stream, IncludeUsage that it
 	// asked for the usage chunk as well.
 	Stream       bool
@@ -35,13 +43,31 @@ type Request struct {
 	// answer at once is asked to, which costs both sides less.
 	Whole bool
 
-	// Extra holds the wire's top-level fields that have no neutral form, by
-	// name, as raw JSON. Each spoke declares what becomes of them.
-	Extra map[string]json.RawMessage
+	// Extra holds what the wire said beside all this, of any depth, in a fixed
+	// order. Each spoke declares what becomes of it.
+	Extra []Field
 	// Raw is the Chat Completions body that the request was read from, byte
 	// for byte, or nil for a request built in Go. An endpoint that speaks the
 	// same wire sends it on unchanged but for the model.
 	Raw []byte
+}
+
+// A Field is a field of the wire that has no neutral form.
+type Field struct {
+	// Path is the field's JSON Pointer in the request.
+	Path string
+	// Raw is its value, byte for byte.
+	Raw json.RawMessage
+}
+
+// Field gives the value of the field in Extra at path, nil where there is none.
+func (r *Request) Field(path string) json.RawMessage {
+	for _, f := range r.Extra {
+		if f.Path == path {
+			return f.Raw
+		}
+	}
+	return nil
 }
 
 // A Message is one turn.
@@ -73,11 +99,13 @@ func (m *Message) Text() string {
 // A PartKind tells what a Part holds.
 type PartKind string
 
-// The part kinds. PartOther is anything that has no neutral form yet; its wire
-// form is in Part.Raw and each spoke reports it as a gap.
+// The part kinds. PartOther is anything that has no neutral form; its wire form
+// is in Part.Raw and each spoke reports it as a gap.
 const (
 	PartText  PartKind = "text"
 	PartImage PartKind = "image"
+	PartFile  PartKind = "file"
+	PartAudio PartKind = "audio"
 	PartOther PartKind = "other"
 )
 
@@ -85,8 +113,10 @@ const (
 type Part struct {
 	Kind PartKind
 	Text string
-	// Image is set for PartImage.
+	// Image, File and Audio are set for the kinds of their names.
 	Image *Image
+	File  *File
+	Audio *Audio
 	// Path is the JSON Pointer of the part in the request it was read from.
 	Path string
 	// Raw is the wire form of a PartOther.
@@ -104,6 +134,24 @@ type Image struct {
 	URL string
 	// Detail is OpenAI's "low", "high", "auto" or "".
 	Detail string
+}
+
+// A File is a document inside a message: its bytes, or only an id.
+type File struct {
+	// Name is the file's name, "" where the request has none.
+	Name string
+	// MediaType is the declared type, for example "application/pdf", or "".
+	MediaType string
+	Data      []byte
+	// ID is set instead of Data when the bytes lie at the provider.
+	ID string
+}
+
+// An Audio is a piece of speech inside a message.
+type Audio struct {
+	// Format is the declared format, such as "wav".
+	Format string
+	Data   []byte
 }
 
 // A Tool is a function that the model may call.

@@ -103,7 +103,7 @@ func TestStream(t *testing.T) {
 			`contentBlockStart {"contentBlockIndex":2,"start":{"image":{"format":"png"}}}`, stop, meta), llm.ClassOK,
 			llm.Response{Text: "a", Finish: "stop", NativeFinish: "end_turn", Usage: two, Gaps: []llm.Gap{
 				{Path: "/output/message/content/1", Severity: llm.Semantic, Action: llm.Dropped, Reason: "unknown_block: a piece of the answer of a kind that is not known is left out"},
-				{Path: "/output/message/content/2", Severity: llm.Blocking, Action: llm.Dropped, Reason: "image: an answer that is not text cannot be compared"},
+				{Path: "/output/message/content/2", Severity: llm.Blocking, Action: llm.Dropped, Reason: "media_answer: an answer that is not text cannot be compared"},
 				{Path: "/pondering", Severity: llm.Semantic, Action: llm.Dropped, Reason: "unknown_block: a piece of the answer of a kind that is not known is left out"}}}},
 		{"no messageStop", ev(text, meta), llm.ClassTruncated, llm.Response{Text: "a", Usage: two}},
 		{"no metadata", ev(text, stop), llm.ClassTruncated, llm.Response{Text: "a", Finish: "stop", NativeFinish: "end_turn"}},

@@ -1,9 +1,9 @@
 package bedrock
 
 import (
+	"slices"
 	"strings"
-
-	"understudy/llm"
+	"unicode"
 )
 
 const (
@@ -12,6 +12,10 @@ const (
 	// fillerAssistant stands between tool results and text for a family that
 	// refuses both in one turn.
 	fillerAssistant = "(tool results received)"
+	// fillerBetween stands between text and calls for a family that refuses both
+	// in one turn, fillerDocument beside a document without a word.
+	fillerBetween  = "(go on)"
+	fillerDocument = "(see the document)"
 	// missingResult answers a call whose result the request does not have.
 	missingResult = "(no result)"
 	// unknownCall leads a result whose call the request does not have.
@@ -22,30 +26,57 @@ const (
 // the first turn the user's, system text where the family takes it.
 func (t *translator) assemble() {
 	var before *turn
-	for _, u := range t.turns {
-		if u.assistant {
-			if len(t.out.turns) == 0 {
-				t.gap(u.path, llm.Semantic, llm.Emulated, "leading_assistant: the first turn must be the user's; a filler precedes it")
-				t.emit(false, block{text: fillerUser})
-			}
-			t.emit(true, assistantBlocks(u)...)
-		} else {
+	for i, u := range t.turns {
+		if !u.assistant {
 			t.emitUser(t.pair(before, u), u.texts, u.path)
+		} else {
+			if len(t.out.turns) == 0 {
+				t.gap(u.path, leadingAssistant)
+				t.emit(false, u.path, block{text: fillerUser})
+			}
+			if i == len(t.turns)-1 {
+				t.prefill(u)
+			}
+			t.emitAssistant(u)
 		}
 		before = u
-	}
-	if before != nil && before.assistant {
-		t.gap(before.path, llm.Blocking, llm.Refused, "prefill: a conversation that ends with the assistant's turn is not sent")
 	}
 	t.emitSystem()
 }
 
-func (t *translator) emit(assistant bool, blocks ...block) {
-	t.out.turns = append(t.out.turns, wireTurn{assistant, blocks})
+func (t *translator) emit(assistant bool, path string, blocks ...block) {
+	t.out.turns = append(t.out.turns, wireTurn{assistant, blocks, path})
 }
 
-func assistantBlocks(u *turn) []block {
-	blocks := u.texts
+// prefill deals with a conversation that ends with the assistant's turn.
+func (t *translator) prefill(u *turn) {
+	if !t.family.Prefill || len(u.calls) > 0 || t.reasons {
+		t.gap(u.path, prefillRefused)
+		return
+	}
+	t.gap(u.path, prefillContinued)
+	last := &u.texts[len(u.texts)-1]
+	if trimmed := strings.TrimRightFunc(last.text, unicode.IsSpace); trimmed != last.text {
+		t.gap(u.path, prefillTrimmed)
+		last.text = trimmed
+	}
+}
+
+// emitAssistant writes an assistant turn, in two where the family refuses text
+// and calls together.
+func (t *translator) emitAssistant(u *turn) {
+	if len(u.calls) > 0 && len(u.texts) > 0 && !t.family.CallWithText {
+		t.gap(u.path, fillerTurn)
+		t.emit(true, u.path, u.texts...)
+		t.emit(false, u.path, block{text: fillerBetween})
+		t.emit(true, u.path, callBlocks(u)...)
+		return
+	}
+	t.emit(true, u.path, append(u.texts, callBlocks(u)...)...)
+}
+
+func callBlocks(u *turn) []block {
+	var blocks []block
 	for i := range u.calls {
 		blocks = append(blocks, block{use: &u.calls[i].use})
 	}
@@ -63,7 +94,7 @@ func (t *translator) pair(before, u *turn) []block {
 				found.used = true
 				r.content, r.failed = found.content, false
 			} else {
-				t.gap(c.path, llm.Semantic, llm.Emulated, "missing_tool_result: the call has no result; one that says so is sent")
+				t.gap(c.path, missingToolResult)
 			}
 			results = append(results, block{result: &r})
 		}
@@ -71,7 +102,7 @@ func (t *translator) pair(before, u *turn) []block {
 	var orphans []block
 	for _, r := range u.results {
 		if !r.used {
-			t.gap(r.path, llm.Semantic, llm.Approximated, "orphan_tool_result: the result answers no call of the turn before and is sent as text")
+			t.gap(r.path, orphanToolResult)
 			orphans = append(append(orphans, block{text: unknownCall}), r.content...)
 		}
 	}
@@ -91,14 +122,22 @@ func unused(results []result, id string) *result {
 // emitUser writes a user turn: results stand before text, which Claude demands,
 // and in a turn of their own where the family refuses both together.
 func (t *translator) emitUser(results, texts []block, path string) {
+	if slices.ContainsFunc(texts, isDocument) && !slices.ContainsFunc(texts, isText) {
+		t.gap(path, documentText)
+		texts = append(texts, block{text: fillerDocument})
+	}
 	if len(results) > 0 && len(texts) > 0 && !t.family.ToolResultWithText {
-		t.gap(path, llm.Semantic, llm.Emulated, "filler_turn: the model refuses tool results and text in one turn; a filler parts them")
-		t.emit(false, results...)
-		t.emit(true, block{text: fillerAssistant})
+		t.gap(path, fillerTurn)
+		t.emit(false, path, results...)
+		t.emit(true, path, block{text: fillerAssistant})
 		results = nil
 	}
-	t.emit(false, append(results, texts...)...)
+	t.emit(false, path, append(results, texts...)...)
 }
+
+func isDocument(k block) bool { return k.document != nil }
+
+func isText(k block) bool { return k.isText() }
 
 // emitSystem puts the system text into its place: of its own, or before the
 // first user turn for a family that has none.
@@ -106,13 +145,13 @@ func (t *translator) emitSystem() {
 	switch {
 	case len(t.system) == 0:
 	case len(t.out.turns) == 0:
-		t.gap(t.systemPath, llm.Semantic, llm.Emulated, "system_only: a user turn is needed, so the system text is sent as one")
-		t.emit(false, block{text: strings.Join(t.system, "\n\n")})
+		t.gap(t.systemPath, systemOnly)
+		t.emit(false, t.systemPath, block{text: strings.Join(t.system, "\n\n")})
 	case t.family.System:
 		t.out.system = t.system
 	default:
 		if t.systemPath != "" { // else it is only the instruction for JSON, which has its own gap
-			t.gap(t.systemPath, llm.Semantic, llm.Emulated, "system_in_user: the model takes no system text; it leads the first user turn")
+			t.gap(t.systemPath, systemInUser)
 		}
 		first := &t.out.turns[0]
 		first.blocks = append([]block{{text: strings.Join(t.system, "\n\n")}}, first.blocks...)

@@ -32,19 +32,19 @@ func (b *answerBuilder) call(id, name string, arguments []byte) {
 func (b *answerBuilder) other(path, name string) {
 	switch name {
 	case "reasoningContent":
-		b.gap(path, llm.Cosmetic, "reasoning: the model's reasoning is no part of the answer")
+		b.gap(path, reasoningLeftOut)
 	case "image", "video", "audio", "document":
-		b.gap(path, llm.Blocking, name+": an answer that is not text cannot be compared")
+		b.gap(path, mediaAnswer)
 	case "citationsContent", "citation":
-		b.gap(path, llm.Semantic, "citations: text with its sources is left out")
+		b.gap(path, citationsLeftOut)
 	default:
-		b.gap(path, llm.Semantic, "unknown_block: a piece of the answer of a kind that is not known is left out")
+		b.gap(path, unknownBlock)
 	}
 }
 
 // gap adds a gap unless the answer has the same already.
-func (b *answerBuilder) gap(path string, s llm.Severity, reason string) {
-	g := llm.Gap{Path: path, Severity: s, Action: llm.Dropped, Reason: reason}
+func (b *answerBuilder) gap(path string, k *gapKind) {
+	g := k.at(path)
 	if !slices.Contains(b.resp.Gaps, g) && len(b.resp.Gaps) < maxAnswerGaps {
 		b.resp.Gaps = append(b.resp.Gaps, g)
 	}

@@ -89,9 +89,10 @@ const mistralID = 9
 // callID gives the id that goes out for a call: its own where the family takes
 // it and no other call has it, else one made from it. It is a function of the
 // request alone, and no two calls of a request share one.
-func (t *translator) callID(id string) string {
+func (t *translator) callID(id, path string) string {
 	w := id
-	for salt := id; !t.acceptedID(w) || t.ids[w]; {
+	_, taken := t.ids[w]
+	for salt := id; !t.acceptedID(w) || taken; _, taken = t.ids[w] {
 		sum := sha256.Sum256([]byte(salt))
 		salt = hex.EncodeToString(sum[:])
 		if t.family.ToolID9 {
@@ -100,7 +101,10 @@ func (t *translator) callID(id string) string {
 			w = "call_" + salt[:24]
 		}
 	}
-	t.ids[w] = true
+	if w != id {
+		t.gap(path+"/id", toolID)
+	}
+	t.ids[w] = id
 	return w
 }
 

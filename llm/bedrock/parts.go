@@ -2,17 +2,27 @@ package bedrock
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
+	"image"
+	_ "image/gif" // headers of the accepted formats
+	_ "image/jpeg"
+	_ "image/png"
+	"path/filepath"
+	"strconv"
 	"strings"
 
 	"understudy/llm"
 )
 
+// Converse's limits for one request, and for one image or document, by the
+// service definition's documentation of Message.
 const (
-	// maxImages and maxImageBytes are Converse's limits for one request and
-	// one image (3.75 MB), by the SDK's documentation.
-	maxImages     = 20
-	maxImageBytes = 3_932_160
+	maxImages        = 20
+	maxImageBytes    = 3_932_160 // 3.75 MB
+	maxImagePixels   = 8000
+	maxDocuments     = 5
+	maxDocumentBytes = 4_500_000
 )
 
 // blocks gives a message's parts as blocks; blank text is left out, as the
@@ -25,113 +35,172 @@ func (t *translator) blocks(m *llm.Message, path string) []block {
 		if at == "" {
 			at = path + "/content"
 		}
-		switch p.Kind {
-		case llm.PartText:
+		if p.Kind == llm.PartText {
 			if !blank(p.Text) {
 				blocks = append(blocks, block{text: p.Text})
 			}
-		case llm.PartImage:
-			blocks = append(blocks, t.image(p.Image, m.Role, at))
-		default:
-			if t.other(p.Raw, at) {
-				blocks = append(blocks, block{text: notSent})
-			}
+			continue
 		}
+		k, missing := t.medium(p, m.Role, at)
+		if missing != nil {
+			t.gap(at, missing)
+			k = block{text: notSent}
+		} else {
+			t.media++
+		}
+		blocks = append(blocks, k)
 	}
 	return blocks
 }
 
-// image gives an image block, or a placeholder and a blocking gap.
-func (t *translator) image(img *llm.Image, role llm.Role, path string) block {
-	refuse := func(reason string) block {
-		t.gap(path, llm.Blocking, llm.Refused, reason)
-		return block{text: notSent}
+// medium gives the block of a part that is no text, or why it cannot be sent.
+func (t *translator) medium(p *llm.Part, role llm.Role, path string) (k block, missing *gapKind) {
+	switch p.Kind {
+	case llm.PartImage:
+		k.image, missing = t.image(p.Image, role, path)
+	case llm.PartFile:
+		k.document, missing = t.document(p.File, role, path)
+	case llm.PartAudio:
+		k.audio, missing = t.audio(p.Audio, role)
+	default:
+		missing = partGap(p.Raw)
 	}
-	format := imageFormat(img.Data)
+	return k, missing
+}
+
+func shows(role llm.Role) bool { return role == llm.RoleUser || role == llm.RoleTool }
+
+func (t *translator) image(img *llm.Image, role llm.Role, path string) (*wireMedia, *gapKind) {
+	format, width, height := imageFormat(img.Data)
 	switch {
 	case !t.family.Images:
-		return refuse("images: the model takes no images")
-	case role == llm.RoleSystem || role == llm.RoleAssistant:
-		return refuse("image_role: only a user or a tool may show an image")
+		return nil, imagesRefused
+	case !shows(role):
+		return nil, imageRole
 	case img.URL != "":
-		return refuse("image_url: an address is not fetched; the image must be in the request")
+		return nil, imageURL
 	case format == "":
-		return refuse("image_format: the bytes are none of PNG, JPEG, GIF and WebP")
+		return nil, imageFormatGap
 	case len(img.Data) > maxImageBytes:
-		return refuse("image_size: the image is larger than 3.75 MB")
+		return nil, imageSize
+	case width > maxImagePixels || height > maxImagePixels:
+		return nil, imagePixels
 	case t.images == maxImages:
-		return refuse("image_count: a request takes at most 20 images")
+		return nil, imageCount
 	}
 	if img.Detail != "" && img.Detail != "auto" {
-		t.gap(path, llm.Cosmetic, llm.Dropped, "image_detail: Converse always takes the image as it is")
+		t.gap(path, imageDetail)
 	}
 	t.images++
-	return block{image: &wireImage{format: format, data: img.Data}}
+	return &wireMedia{format: format, data: img.Data}, nil
 }
 
 // imageFormat is Converse's name for the format that the bytes have, whatever
-// was declared; "" for any other.
-func imageFormat(data []byte) string {
+// was declared, with the size in pixels that their header tells, 0 where it
+// tells none; "" for any other format.
+func imageFormat(data []byte) (format string, width, height int) {
 	switch {
 	case bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")):
-		return "png"
+		format = "png"
 	case bytes.HasPrefix(data, []byte("\xff\xd8\xff")):
-		return "jpeg"
+		format = "jpeg"
 	case bytes.HasPrefix(data, []byte("GIF87a")), bytes.HasPrefix(data, []byte("GIF89a")):
-		return "gif"
+		format = "gif"
 	case len(data) >= 12 && string(data[:4]) == "RIFF" && string(data[8:12]) == "WEBP":
-		return "webp"
-	}
-	return ""
-}
-
-// other reports a part or a field of a message that has no neutral form, and
-// tells whether content is missing where it stood.
-func (t *translator) other(raw json.RawMessage, path string) bool {
-	field := messageField(path)
-	if field != "" && (string(raw) == "[]" || string(raw) == "{}") {
-		return false // clients write out fields that hold nothing
-	}
-	switch field {
-	case "":
-		t.gap(path, llm.Blocking, llm.Refused, partReason(raw))
-		return true
-	case "audio":
-		t.gap(path, llm.Blocking, llm.Refused, "audio: an answer that was spoken earlier lies at OpenAI")
-		return true
-	case "cache_control", "annotations":
-		t.gap(path, llm.Cosmetic, llm.Dropped, field+": not sent; it does not change what the model reads")
+		width, height = webpSize(data)
+		return "webp", width, height
 	default:
-		t.gap(path, llm.Semantic, llm.Dropped, "unknown_field: no counterpart on Converse is known")
+		return "", 0, 0
 	}
-	return false
+	c, _, err := image.DecodeConfig(bytes.NewReader(data))
+	if err != nil { // the model will say what is wrong with it
+		return format, 0, 0
+	}
+	return format, c.Width, c.Height
 }
 
-// messageField is the name of the field of a message or of a part that path
-// points at, "" where it points at a part, or at a tool call, itself.
-func messageField(path string) string {
-	at := strings.Split(path, "/") // "", messages, N, content, M, FIELD
-	if len(at) == 4 && at[3] != "content" || len(at) > 5 {
-		return at[len(at)-1]
+// webpSize reads the size of an extended WebP file; a simple one is at most
+// 16383 pixels wide and tells in bits of its own, which are left to the service.
+func webpSize(data []byte) (width, height int) {
+	if len(data) < 30 || string(data[12:16]) != "VP8X" {
+		return 0, 0
 	}
-	return ""
+	at := func(i int) int { return int(binary.LittleEndian.Uint32(append(data[i:i+3:i+3], 0))) + 1 }
+	return at(24), at(27)
 }
 
-// partReason says what kind of part it is that cannot be sent.
-func partReason(raw json.RawMessage) string {
+// documentFormats maps media types and file extensions to Converse's names.
+var documentFormats = map[string]string{
+	"application/pdf": "pdf", "text/csv": "csv", "text/plain": "txt", "text/markdown": "md", "text/html": "html",
+	"application/msword": "doc", "application/vnd.ms-excel": "xls",
+	"application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+	"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet":       "xlsx",
+	".pdf": "pdf", ".csv": "csv", ".txt": "txt", ".md": "md", ".markdown": "md", ".html": "html", ".htm": "html",
+	".doc": "doc", ".xls": "xls", ".docx": "docx", ".xlsx": "xlsx",
+}
+
+// documentFormat is Converse's name for a file's format: by its bytes, the
+// declared type, or the name's extension; "" where none says.
+func documentFormat(f *llm.File) string {
+	if bytes.HasPrefix(f.Data, []byte("%PDF-")) {
+		return "pdf"
+	}
+	if format := documentFormats[f.MediaType]; format != "" {
+		return format
+	}
+	return documentFormats[strings.ToLower(filepath.Ext(f.Name))]
+}
+
+func (t *translator) document(f *llm.File, role llm.Role, path string) (*wireMedia, *gapKind) {
+	format := documentFormat(f)
+	switch {
+	case !t.family.Documents:
+		return nil, documentsRefused
+	case !shows(role):
+		return nil, documentRole
+	case f.ID != "":
+		return nil, documentID
+	case format == "":
+		return nil, documentFormatGap
+	case len(f.Data) == 0 || len(f.Data) > maxDocumentBytes:
+		return nil, documentSize
+	case len(t.titles) == maxDocuments:
+		return nil, documentCount
+	}
+	if f.Name != "" {
+		t.gap(path+"/file/filename", documentName)
+	}
+	t.titles = append(t.titles, f.Name)
+	return &wireMedia{format: format, name: neutralTitle(len(t.titles) - 1), data: f.Data}, nil
+}
+
+// neutralTitle names the i-th document of a request. The service warns that a
+// model may take a document's name for an instruction.
+func neutralTitle(i int) string { return "document " + strconv.Itoa(i+1) }
+
+func (t *translator) audio(a *llm.Audio, role llm.Role) (*wireMedia, *gapKind) {
+	switch {
+	case !t.family.Audio:
+		return nil, audioRefused
+	case role != llm.RoleUser:
+		return nil, audioRole
+	case a.Format != "wav" && a.Format != "mp3" || len(a.Data) == 0:
+		return nil, audioFormat
+	}
+	return &wireMedia{format: a.Format, data: a.Data}, nil
+}
+
+// partGap says what kind of part it is that cannot be sent.
+func partGap(raw json.RawMessage) *gapKind {
 	var part struct {
 		Type string `json:"type"`
 	}
 	_ = json.Unmarshal(raw, &part) // a part without a type has the general reason
 	switch part.Type {
-	case "input_audio":
-		return "input_audio: spoken input is not sent"
-	case "file":
-		return "file: a file is not sent"
 	case "video_url":
-		return "video: a video is not sent"
+		return videoRefused
 	case "custom":
-		return "custom_tool_call: a call of a tool that is no function is not sent"
+		return customCall
 	}
-	return "content_part: a part of unknown type is not sent"
+	return unknownPart
 }

@@ -57,7 +57,7 @@ func refusals(f Family, body []byte) (faults []string) {
 		bad("no JSON: %v", err)
 		return faults
 	}
-	if len(b.Messages) == 0 || b.Messages[0].Role != "user" || b.Messages[len(b.Messages)-1].Role != "user" {
+	if len(b.Messages) == 0 || b.Messages[0].Role != "user" || b.Messages[len(b.Messages)-1].Role != "user" && !f.Prefill {
 		bad("it does not begin and end with a user turn")
 	}
 	history, seen := false, map[string]bool{}

@@ -68,22 +68,14 @@ func readWhole(x *exchange) (*llm.Response, error) {
 	return resp, err
 }
 
-// finish adds what only the call knows: ids, the model, and the tools' names as
-// the request has them.
+// finish adds what only the call knows: ids, the model, and what the translation
+// must undo.
 func (c *Client) finish(resp *llm.Response, call *llm.Call, x *exchange) {
 	resp.RequestID = x.header.Get(requestIDHeader)
 	resp.ID = resp.RequestID
 	resp.Model = c.endpoint.Model
-	tr, ok := call.Detail.(*Translation)
-	if !ok {
-		return
-	}
-	for i := range resp.ToolCalls {
-		resp.ToolCalls[i].Name = tr.names.neutral(resp.ToolCalls[i].Name)
-	}
-	if tr.noCalls && len(resp.ToolCalls) > 0 {
-		resp.Gaps = append(resp.Gaps, llm.Gap{Path: "/tool_choice", Severity: llm.Semantic, Action: llm.Approximated,
-			Reason: "tool_choice_none_violated: the model called a tool though none was wanted"})
+	if tr, ok := call.Detail.(*Translation); ok {
+		tr.Restore(resp)
 	}
 }
 

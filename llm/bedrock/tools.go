@@ -15,7 +15,9 @@ var emptySchema = json.RawMessage(`{"type":"object","properties":{}}`)
 func (t *translator) tools() {
 	history := t.historyTools()
 	if !t.family.Tools {
-		t.refuseTools(len(history) > 0)
+		if len(t.req.Tools) > 0 || len(history) > 0 {
+			t.gap("/tools", toolsRefused)
+		}
 		return
 	}
 	for i := range t.req.Tools {
@@ -23,17 +25,10 @@ func (t *translator) tools() {
 	}
 	t.choose(len(history) > 0)
 	if len(t.out.tools) == 0 && len(history) > 0 {
-		t.gap("/tools", llm.Semantic, llm.Emulated, "stub_tools: earlier calls need declared tools; empty ones are declared")
+		t.gap("/tools", stubTools)
 		for _, name := range history {
 			t.out.tools = append(t.out.tools, wireTool{name: name, schema: emptySchema})
 		}
-	}
-	t.parallel()
-}
-
-func (t *translator) refuseTools(history bool) {
-	if len(t.req.Tools) > 0 || history {
-		t.gap("/tools", llm.Blocking, llm.Refused, "tools: the model takes no tools on Converse")
 	}
 }
 
@@ -43,7 +38,7 @@ func (t *translator) tool(tool *llm.Tool) {
 		path = "/tools"
 	}
 	if tool.Other != nil {
-		t.gap(path, llm.Blocking, llm.Refused, "tool_type: only function tools can be sent")
+		t.gap(path, toolType)
 		return
 	}
 	if strings.HasPrefix(path, "/tools/") {
@@ -51,16 +46,26 @@ func (t *translator) tool(tool *llm.Tool) {
 	}
 	w := wireTool{name: t.names.wire(tool.Name), schema: tool.Parameters}
 	if w.name != tool.Name {
-		t.gap(path+"/name", llm.Cosmetic, llm.Approximated, "tool_name: sent under a name that the model accepts, and mapped back")
+		t.gap(path+"/name", toolName)
 	}
 	if !blank(tool.Description) {
 		w.description = tool.Description
 	}
-	if emptyObject(w.schema) {
+	switch {
+	case emptyObject(w.schema):
 		w.schema = emptySchema
+	case t.family.PlainSchema && !plainTop(w.schema):
+		k := toolSchemaWords
+		if !wordsOnly(w.schema) {
+			k = toolSchemaTop
+		}
+		t.gap(path+"/parameters", k)
+		w.schema = plainSchema(w.schema)
 	}
 	if tool.Strict != nil && *tool.Strict {
-		t.gap(path+"/strict", llm.Semantic, llm.Dropped, "strict: arguments are not held to the schema")
+		if w.strict = t.family.Strict; !w.strict {
+			t.gap(path+"/strict", toolStrict)
+		}
 	}
 	t.out.tools = append(t.out.tools, w)
 }
@@ -82,13 +87,13 @@ func (t *translator) choose(history bool) {
 	case "none":
 		t.noCalls = true
 		if history {
-			t.gap("/tool_choice", llm.Semantic, llm.Approximated, "tool_choice_none_unenforced: earlier calls need the tools declared, so the model may call them")
+			t.gap("/tool_choice", choiceUnenforced)
 			return
 		}
-		t.gap("/tool_choice", llm.Cosmetic, llm.Approximated, "tool_choice_none: the tools are left out")
+		t.gap("/tool_choice", choiceNone)
 		t.out.tools = nil
 	case "required":
-		t.demandAny("required: the model takes no demand for a call; it may answer without one")
+		t.demandAny()
 	case "tool":
 		t.demandTool(c.Name)
 	case "other":
@@ -96,12 +101,12 @@ func (t *translator) choose(history bool) {
 	}
 }
 
-func (t *translator) demandAny(otherwise string) {
+func (t *translator) demandAny() {
 	if t.family.ToolChoiceAny {
 		t.out.choice.mode = "any"
 		return
 	}
-	t.gap("/tool_choice", llm.Semantic, llm.Approximated, otherwise)
+	t.gap("/tool_choice", choiceRequired)
 }
 
 func (t *translator) demandTool(name string) {
@@ -111,10 +116,10 @@ func (t *translator) demandTool(name string) {
 	case t.family.ToolChoiceAny && len(t.out.tools) == 1:
 		t.out.choice.mode = "any" // the only tool is the named one
 	case t.family.ToolChoiceAny:
-		t.gap("/tool_choice", llm.Semantic, llm.Approximated, "tool_choice_named: the model takes no named tool; a call of any tool is demanded")
+		t.gap("/tool_choice", choiceNamedAny)
 		t.out.choice.mode = "any"
 	default:
-		t.gap("/tool_choice", llm.Semantic, llm.Approximated, "tool_choice_named: the model takes no demand for a call; it may answer without one")
+		t.gap("/tool_choice", choiceNamed)
 	}
 }
 
@@ -132,9 +137,9 @@ func (t *translator) allowedTools() {
 			} `json:"tools"`
 		} `json:"allowed_tools"`
 	}
-	err := json.Unmarshal(t.req.Extra["tool_choice"], &form)
+	err := json.Unmarshal(t.req.Field("/tool_choice"), &form)
 	if err != nil || form.Type != "allowed_tools" || len(form.Allowed.Tools) == 0 {
-		t.gap("/tool_choice", llm.Semantic, llm.Dropped, "tool_choice: a form without a counterpart on Converse")
+		t.gap("/tool_choice", choiceOther)
 		return
 	}
 	allowed := map[string]bool{}
@@ -148,9 +153,9 @@ func (t *translator) allowedTools() {
 		}
 	}
 	t.out.tools = kept
-	t.gap("/tool_choice", llm.Cosmetic, llm.Approximated, "allowed_tools: the tools that are not allowed are left out")
+	t.gap("/tool_choice", choiceAllowed)
 	if form.Allowed.Mode == "required" && len(kept) > 0 {
-		t.demandAny("required: the model takes no demand for a call; it may answer without one")
+		t.demandAny()
 	}
 }
 
@@ -160,9 +165,9 @@ func (t *translator) parallel() {
 	switch {
 	case p == nil || *p || len(t.out.tools) == 0:
 	case t.family.SingleToolCall:
-		t.out.single = true
+		t.singleCall()
 	default:
-		t.gap("/parallel_tool_calls", llm.Semantic, llm.Dropped, "parallel_tool_calls: the model cannot be held to one call")
+		t.gap("/parallel_tool_calls", parallelCalls)
 	}
 }
 
@@ -176,6 +181,6 @@ func (t *translator) input(arguments, path string) json.RawMessage {
 	case raw[0] == '{' && json.Valid(raw):
 		return raw
 	}
-	t.gap(path+"/function/arguments", llm.Semantic, llm.Approximated, "tool_arguments: they are no JSON object and are sent as text")
+	t.gap(path+"/function/arguments", toolArguments)
 	return append(llm.AppendJSONString([]byte(`{"_raw":`), arguments), '}')
 }

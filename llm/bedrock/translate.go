@@ -13,25 +13,68 @@ type Translation struct {
 	// always gives the same bytes.
 	Body []byte
 	// Gaps lists what the wire or the family cannot express: first of the
-	// messages in their order, then of tools, format and options. With a
-	// blocking gap the body is for the eye only, and the service may refuse it.
+	// messages in their order, then of tools, format and options, then of fields
+	// without a counterpart. With a blocking gap the body is for the eye only,
+	// and the service may refuse it.
 	Gaps []llm.Gap
 	// Streamed tells whether the answer is to be asked for as a stream.
 	Streamed bool
-	// Images counts the pictures in the body, Tools the tools.
+	// Images counts the pictures, documents and pieces of speech in the body,
+	// Tools the tools.
 	Images, Tools int
+	// Tier tells how a demanded form of answer is asked for, "" for none.
+	Tier llm.Tier
 
-	names names
+	names  names
+	ids    map[string]string
+	titles []string
+	// answerTool is the hidden tool of TierTool, by its name on the wire.
+	answerTool string
 	// noCalls tells that the request forbade tool calls and the wire could not.
 	noCalls bool
 }
 
+// ToolName gives the request's name for the tool that is called name on the wire.
+func (tr *Translation) ToolName(name string) string { return tr.names.neutral(name) }
+
+// CallID gives the request's id for the call that has this id on the wire; an id
+// that the request does not have is a new call's and stays.
+func (tr *Translation) CallID(id string) string {
+	if own, ok := tr.ids[id]; ok {
+		return own
+	}
+	return id
+}
+
+// DocumentName gives the request's name for the document that has this name on
+// the wire, "" where the request gave it none.
+func (tr *Translation) DocumentName(name string) string {
+	for i, title := range tr.titles {
+		if neutralTitle(i) == name {
+			return title
+		}
+	}
+	return ""
+}
+
+// Restore turns an answer to the translated request back into the request's terms:
+// tools have its names, and the call of a hidden tool is the text of the answer.
+func (tr *Translation) Restore(resp *llm.Response) {
+	tr.unhide(resp)
+	for i := range resp.ToolCalls {
+		resp.ToolCalls[i].Name = tr.names.neutral(resp.ToolCalls[i].Name)
+	}
+	if tr.noCalls && len(resp.ToolCalls) > 0 {
+		resp.Gaps = append(resp.Gaps, choiceViolated.at("/tool_choice"))
+	}
+}
+
 // Translate writes req for a model of family f. It does no I/O and never changes
-// what a message says in silence: whatever cannot go out as asked is in Gaps. A
-// request of which nothing remains to be sent is an *llm.Error of
-// ClassUntranslatable.
+// what a message says in silence: whatever cannot go out as asked is in Gaps, and
+// so is a rule of the service that the body would break. A request of which
+// nothing remains to be sent is an *llm.Error of ClassUntranslatable.
 func Translate(req *llm.Request, f Family) (*Translation, error) {
-	t := &translator{req: req, family: f, ids: map[string]bool{}}
+	t := &translator{req: req, family: f, ids: map[string]string{}}
 	t.names.noDash = f.ToolNameNoDash
 	t.names.reserve(req.Tools)
 	t.messages()
@@ -40,18 +83,24 @@ func Translate(req *llm.Request, f Family) (*Translation, error) {
 			Err: errors.New("translate request: no message has anything to send")}
 	}
 	t.tools()
+	t.limit()
+	t.sampling()
+	t.reasoning()
+	t.parallel()
 	t.format()
-	t.options()
+	t.labels()
 	t.extra()
 	t.assemble()
+	t.preflight()
 	tr := &Translation{
 		Streamed: !req.Whole && (len(t.out.tools) == 0 || f.StreamWithTools),
-		Images:   t.images, Tools: len(t.out.tools), names: t.names, noCalls: t.noCalls,
+		Images:   t.media, Tools: len(t.out.tools), Tier: t.tier,
+		names: t.names, ids: t.ids, titles: t.titles, answerTool: t.answerTool, noCalls: t.noCalls,
 	}
 	if !tr.Streamed && !req.Whole {
-		t.gap("/stream", llm.Cosmetic, llm.Emulated, "streaming_emulated: the model does not stream with tools, so there is no first-token time")
+		t.gap("/stream", streamingEmulated)
 	}
-	tr.Body, tr.Gaps = t.out.append(make([]byte, 0, len(req.Raw)+len(req.Raw)/8)), t.gaps
+	tr.Body, tr.Gaps = t.out.append(make([]byte, 0, t.out.size())), t.gaps
 	return tr, nil
 }
 
@@ -68,76 +117,19 @@ type translator struct {
 	system     []string
 	systemPath string
 	names      names
-	ids        map[string]bool
-	images     int
-	noCalls    bool
+	// ids maps the ids of calls on the wire to the request's.
+	ids map[string]string
+	// titles are the names of the documents, in order.
+	titles []string
+	// images counts pictures, media all blocks of bytes.
+	images, media int
+	reasons       bool // the model is asked to reason
+	tier          llm.Tier
+	answerTool    string
+	noCalls       bool
 }
 
-func (t *translator) gap(path string, s llm.Severity, a llm.Action, reason string) {
-	t.gaps = append(t.gaps, llm.Gap{Path: path, Severity: s, Action: a, Reason: reason})
-}
+func (t *translator) gap(path string, k *gapKind) { t.gaps = append(t.gaps, k.at(path)) }
 
 // blank tells whether a text is one that Converse refuses as empty.
 func blank(s string) bool { return strings.TrimSpace(s) == "" }
-
-// options translates sampling, limit and stop sequences.
-func (t *translator) options() {
-	in := &t.out.inference
-	if n := t.req.MaxTokens; n != nil {
-		if *n >= 1 {
-			in.maxTokens = n
-		} else {
-			t.gap("/max_tokens", llm.Semantic, llm.Dropped, "max_tokens: a limit below 1 is not accepted")
-		}
-	}
-	in.temperature = t.clamp("temperature", t.req.Temperature)
-	in.topP = t.clamp("top_p", t.req.TopP)
-	for _, s := range t.req.Stop {
-		switch {
-		case !t.family.StopSequences:
-			t.gap("/stop", llm.Semantic, llm.Dropped, "stop: the model takes no stop sequences")
-			return
-		case blank(s):
-			t.gap("/stop", llm.Semantic, llm.Dropped, "stop_blank: a stop sequence of white space is not accepted")
-		default:
-			in.stop = append(in.stop, s)
-		}
-	}
-}
-
-// clamp brings a sampling parameter into Converse's range, 0 to 1.
-func (t *translator) clamp(key string, v *float64) *float64 {
-	if v == nil || *v >= 0 && *v <= 1 {
-		return v
-	}
-	t.gap("/"+key, llm.Semantic, llm.Approximated, key+": clamped to the range 0 to 1 that Converse accepts")
-	f := min(max(*v, 0), 1)
-	return &f
-}
-
-const (
-	jsonObjectInstruction = "Answer with one JSON object and nothing else: no words before or after it, no code fence."
-	jsonSchemaInstruction = "Answer with one JSON value and nothing else: no words before or after it, no code fence. " +
-		"It must be valid against this JSON Schema:\n"
-)
-
-// format asks for JSON by an instruction, the only tier that every model has.
-func (t *translator) format() {
-	f := t.req.ResponseFormat
-	if f == nil {
-		return
-	}
-	switch {
-	case f.Type == "json_object", f.Type == "json_schema" && f.Schema == nil:
-		t.system = append(t.system, jsonObjectInstruction)
-	case f.Type == "json_schema":
-		s := jsonSchemaInstruction + string(f.Schema)
-		if !blank(f.Description) {
-			s += "\n" + f.Description
-		}
-		t.system = append(t.system, s)
-	default:
-		return
-	}
-	t.gap("/response_format", llm.Semantic, llm.Emulated, f.Type+": asked for by an instruction, not enforced")
-}

@@ -64,20 +64,15 @@ func (t *translator) messages() {
 }
 
 func (t *translator) blankMessage(path string) {
-	t.gap(path, llm.Cosmetic, llm.Dropped, "blank_message: a message without text is not accepted")
+	t.gap(path, blankMessage)
 }
 
 // name reports a speaker's name, which Converse has no place for. A tool
 // result's repeats the call's.
 func (t *translator) name(m *llm.Message, path string) {
-	if m.Name == "" || m.Role == llm.RoleTool {
-		return
+	if m.Name != "" && m.Role != llm.RoleTool {
+		t.gap(path+"/name", speakerName)
 	}
-	severity := llm.Cosmetic
-	if m.Role == llm.RoleUser {
-		severity = llm.Semantic // the model may need to tell speakers apart
-	}
-	t.gap(path+"/name", severity, llm.Dropped, "name: the speaker's name has no place on Converse")
 }
 
 // turn gives the last turn if that side has it, else opens the next.
@@ -104,7 +99,7 @@ func (t *translator) systemMessage(m *llm.Message, path string) {
 		t.systemPath = path
 	}
 	if len(t.turns) > 0 {
-		t.gap(path, llm.Cosmetic, llm.Approximated, "system_reordered: a system message in the middle is moved to the front")
+		t.gap(path, systemReordered)
 	}
 }
 
@@ -119,7 +114,7 @@ func (t *translator) assistantMessage(m *llm.Message, path string) {
 	for j, c := range m.ToolCalls {
 		at := path + "/tool_calls/" + strconv.Itoa(j)
 		u.calls = append(u.calls, call{id: c.ID, path: at, use: toolUse{
-			id: t.callID(c.ID), name: t.names.wire(c.Name), input: t.input(c.Arguments, at),
+			id: t.callID(c.ID, at), name: t.names.wire(c.Name), input: t.input(c.Arguments, at),
 		}})
 	}
 }
@@ -130,6 +125,6 @@ func (t *translator) resultContent(m *llm.Message, path string) []block {
 	if len(content) > 0 {
 		return content
 	}
-	t.gap(path+"/content", llm.Cosmetic, llm.Approximated, "empty_tool_result: an empty result is not accepted and goes out as "+emptyResult)
+	t.gap(path+"/content", emptyToolResult)
 	return []block{{text: emptyResult}}
 }

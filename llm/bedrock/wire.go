@@ -19,13 +19,20 @@ type wireRequest struct {
 	inference wireInference
 	tools     []wireTool
 	choice    wireChoice
-	// single asks Claude for at most one tool call.
-	single bool
+	output    wireOutput
+	// fields are the additionalModelRequestFields, metadata the requestMetadata,
+	// both in the order in which they go out.
+	fields   []wireField
+	metadata []wireField
+	// tier is the serviceTier, "" for none.
+	tier string
 }
 
 type wireTurn struct {
 	assistant bool
 	blocks    []block
+	// path is that of the request's message with which the turn began.
+	path string
 }
 
 type wireInference struct {
@@ -37,23 +44,45 @@ type wireInference struct {
 type wireTool struct {
 	name, description string
 	schema            json.RawMessage
+	strict            bool
 }
 
 // A wireChoice is a toolChoice: mode "" (auto, left out), "any" or "tool".
 type wireChoice struct{ mode, name string }
 
+// A wireOutput is an outputConfig; a nil schema and an empty effort are left out.
+type wireOutput struct {
+	schema            json.RawMessage
+	name, description string
+	effort            string
+}
+
+// A wireField is a key with its raw value.
+type wireField struct {
+	key string
+	raw json.RawMessage
+}
+
 // A block is one content block: exactly one of its kinds is set, text where
 // none of the pointers is.
 type block struct {
-	text   string
-	image  *wireImage
-	use    *toolUse
-	result *toolResult
+	text     string
+	image    *wireMedia
+	document *wireMedia
+	audio    *wireMedia
+	use      *toolUse
+	result   *toolResult
 }
 
-type wireImage struct {
-	format string
-	data   []byte
+// isText tells whether the block is one of text.
+func (k *block) isText() bool {
+	return k.image == nil && k.document == nil && k.audio == nil && k.use == nil && k.result == nil
+}
+
+// A wireMedia is an image, a document, which has a name, or a piece of speech.
+type wireMedia struct {
+	format, name string
+	data         []byte
 }
 
 type toolUse struct {
@@ -65,6 +94,41 @@ type toolResult struct {
 	id      string
 	content []block
 	failed  bool
+}
+
+// size is about how long the request will be.
+func (r *wireRequest) size() int {
+	n := 512
+	for _, t := range r.turns {
+		for i := range t.blocks {
+			n += t.blocks[i].size()
+		}
+	}
+	for _, s := range r.system {
+		n += len(s) + len(s)/16 + 16
+	}
+	for _, t := range r.tools {
+		n += len(t.description) + len(t.schema) + 128
+	}
+	return n + len(r.output.schema)
+}
+
+func (k *block) size() int {
+	n := len(k.text) + len(k.text)/16 + 64
+	for _, m := range []*wireMedia{k.image, k.document, k.audio} {
+		if m != nil {
+			n += base64.StdEncoding.EncodedLen(len(m.data)) + len(m.name)
+		}
+	}
+	if k.use != nil {
+		n += len(k.use.input) + 64
+	}
+	if k.result != nil {
+		for i := range k.result.content {
+			n += k.result.content[i].size()
+		}
+	}
+	return n
 }
 
 func (r *wireRequest) append(b []byte) []byte {
@@ -90,6 +154,48 @@ func (r *wireRequest) append(b []byte) []byte {
 	if len(r.tools) > 0 {
 		b = r.appendTools(b)
 	}
+	b = appendWireFields(b, `,"additionalModelRequestFields":`, r.fields)
+	b = appendWireFields(b, `,"requestMetadata":`, r.metadata)
+	if r.tier != "" {
+		b = append(llm.AppendJSONString(append(b, `,"serviceTier":{"type":`...), r.tier), '}')
+	}
+	return append(r.output.append(b), '}')
+}
+
+func appendWireFields(b []byte, key string, fields []wireField) []byte {
+	if len(fields) == 0 {
+		return b
+	}
+	b = append(append(b, key...), '{')
+	for i, f := range fields {
+		b = append(llm.AppendJSONString(comma(b, i), f.key), ':')
+		b = append(b, f.raw...)
+	}
+	return append(b, '}')
+}
+
+func (o *wireOutput) append(b []byte) []byte {
+	if o.schema == nil && o.effort == "" {
+		return b
+	}
+	b = append(b, `,"outputConfig":{`...)
+	if o.schema != nil {
+		b = append(b, `"textFormat":{"type":"json_schema","structure":{"jsonSchema":{"schema":`...)
+		b = llm.AppendJSONString(b, string(o.schema))
+		if o.name != "" {
+			b = llm.AppendJSONString(append(b, `,"name":`...), o.name)
+		}
+		if o.description != "" {
+			b = llm.AppendJSONString(append(b, `,"description":`...), o.description)
+		}
+		b = append(b, `}}}`...)
+	}
+	if o.effort != "" {
+		if o.schema != nil {
+			b = append(b, ',')
+		}
+		b = llm.AppendJSONString(append(b, `"effort":`...), o.effort)
+	}
 	return append(b, '}')
 }
 
@@ -112,10 +218,11 @@ func appendBlocks(b []byte, blocks []block) []byte {
 func (k *block) append(b []byte) []byte {
 	switch {
 	case k.image != nil:
-		b = append(append(b, `{"image":{"format":"`...), k.image.format...)
-		b = append(b, `","source":{"bytes":"`...)
-		b = base64.StdEncoding.AppendEncode(b, k.image.data)
-		return append(b, `"}}}`...)
+		return k.image.append(append(b, `{"image":{`...))
+	case k.document != nil:
+		return k.document.append(append(b, `{"document":{`...))
+	case k.audio != nil:
+		return k.audio.append(append(b, `{"audio":{`...))
 	case k.use != nil:
 		b = llm.AppendJSONString(append(b, `{"toolUse":{"toolUseId":`...), k.use.id)
 		b = llm.AppendJSONString(append(b, `,"name":`...), k.use.name)
@@ -130,6 +237,16 @@ func (k *block) append(b []byte) []byte {
 		return append(b, `}}`...)
 	}
 	return append(llm.AppendJSONString(append(b, `{"text":`...), k.text), '}')
+}
+
+func (m *wireMedia) append(b []byte) []byte {
+	b = append(append(append(b, `"format":"`...), m.format...), '"')
+	if m.name != "" {
+		b = llm.AppendJSONString(append(b, `,"name":`...), m.name)
+	}
+	b = append(b, `,"source":{"bytes":"`...)
+	b = base64.StdEncoding.AppendEncode(b, m.data)
+	return append(b, `"}}}`...)
 }
 
 func (c *wireInference) append(b []byte) []byte {
@@ -173,7 +290,11 @@ func (r *wireRequest) appendTools(b []byte) []byte {
 			b = llm.AppendJSONString(append(b, `,"description":`...), t.description)
 		}
 		b = append(append(b, `,"inputSchema":{"json":`...), t.schema...)
-		b = append(b, `}}}`...)
+		b = append(b, '}')
+		if t.strict {
+			b = append(b, `,"strict":true`...)
+		}
+		b = append(b, `}}`...)
 	}
 	b = append(b, ']')
 	switch r.choice.mode {
@@ -183,18 +304,5 @@ func (r *wireRequest) appendTools(b []byte) []byte {
 		b = llm.AppendJSONString(append(b, `,"toolChoice":{"tool":{"name":`...), r.choice.name)
 		b = append(b, `}}`...)
 	}
-	b = append(b, '}')
-	if !r.single {
-		return b
-	}
-	mode := r.choice.mode
-	if mode == "" {
-		mode = "auto"
-	}
-	b = append(append(b, `,"additionalModelRequestFields":{"tool_choice":{"type":"`...), mode...)
-	b = append(b, '"')
-	if mode == "tool" {
-		b = llm.AppendJSONString(append(b, `,"name":`...), r.choice.name)
-	}
-	return append(b, `,"disable_parallel_tool_use":true}}`...)
+	return append(b, '}')
 }

@@ -114,10 +114,10 @@ func (c *Client) maxOutput(req *llm.Request) int {
 	if req.MaxTokens != nil {
 		limit = max(*req.MaxTokens, 0)
 	}
-	if n, ok := integer(req.Extra["n"]); ok && n > 1 {
+	if n, ok := integer(req.Field("/n")); ok && n > 1 {
 		limit *= n
 	}
-	return limit + len(req.Extra["prediction"])
+	return limit + len(req.Field("/prediction"))
 }
 
 // Do makes one attempt. See llm.Client.

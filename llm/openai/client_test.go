@@ -74,8 +74,8 @@ func TestBounds(t *testing.T) {
 	}{
 		{"the endpoint's limit", llm.Request{}, 4096, 0},
 		{"the request's limit", llm.Request{MaxTokens: ptr(10)}, 10, 0},
-		{"several choices", llm.Request{MaxTokens: ptr(10), Extra: map[string]json.RawMessage{"n": json.RawMessage("3")}}, 30, 0},
-		{"a prediction", llm.Request{MaxTokens: ptr(10), Extra: map[string]json.RawMessage{"prediction": json.RawMessage(`{"type":"x"}`)}}, 22, 0},
+		{"several choices", llm.Request{MaxTokens: ptr(10), Extra: []llm.Field{field("/n", "3")}}, 30, 0},
+		{"a prediction", llm.Request{MaxTokens: ptr(10), Extra: []llm.Field{field("/prediction", `{"type":"x"}`)}}, 22, 0},
 		{"images", llm.Request{Messages: []llm.Message{{Role: llm.RoleUser, Parts: []llm.Part{image, image}}}}, 4096, 4000},
 	}
 	for _, c := range cases {
@@ -196,13 +196,14 @@ func TestEncodeRequest(t *testing.T) {
 		ToolChoice:     llm.ToolChoice{Mode: "tool", Name: "f"},
 		ResponseFormat: &llm.ResponseFormat{Type: "json_schema", Name: "n", Schema: json.RawMessage(`{"z":1}`)},
 		MaxTokens:      ptr(5), Temperature: ptr(0.7), TopP: ptr(1.0), Stop: []string{"a", "b"}, ParallelToolCalls: ptr(true),
-		Extra: map[string]json.RawMessage{"logprobs": json.RawMessage("true"), "top_logprobs": json.RawMessage("5")},
+		Effort: "low", User: "u", ServiceTier: "flex", Metadata: map[string]string{"b": "2", "a": "1"},
+		Extra: []llm.Field{field("/logprobs", "true"), field("/messages/0/x", "1"), field("/stream_options/y", "0"), field("/top_logprobs", "5")},
 	}
-	want := `{"model":"m","messages":[{"role":"system","content":"Be <brief>."},{"role":"user","content":[{"type":"text","text":"see"},{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0K","detail":"low"}}],"name":"ann"},` +
+	want := `{"model":"m","messages":[{"role":"system","content":"Be <brief>.","x":1},{"role":"user","content":[{"type":"text","text":"see"},{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0K","detail":"low"}}],"name":"ann"},` +
 		`{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{ \"a\":1.0}"}}]},{"role":"tool","content":"ok","tool_call_id":"c1"}],` +
 		`"tools":[{"type":"function","function":{"name":"f","parameters":{ "type":"object"},"strict":true}}],"tool_choice":{"type":"function","function":{"name":"f"}},"parallel_tool_calls":true,` +
-		`"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"z":1}}},"max_completion_tokens":5,"temperature":0.7,"top_p":1,"stop":["a","b"],` +
-		`"stream":true,"stream_options":{"include_usage":true},"logprobs":true,"top_logprobs":5}`
+		`"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"z":1}}},"max_completion_tokens":5,"temperature":0.7,"top_p":1,"stop":["a","b"],"reasoning_effort":"low","user":"u","service_tier":"flex","metadata":{"a":"1","b":"2"},` +
+		`"stream":true,"stream_options":{"include_usage":true,"y":0},"logprobs":true,"top_logprobs":5}`
 	got := EncodeRequest(req, "m")
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)

@@ -2,136 +2,145 @@ package openai
 
 import (
 	"encoding/json"
-	"maps"
 	"slices"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"understudy/llm"
 )
 
-// Decode reads a Chat Completions request. What has a neutral form is mapped;
-// every other top-level field is kept in Request.Extra, and every other part or
-// field of a message as a PartOther, so that each spoke has to say what becomes
-// of it. A field whose value is null counts as absent, as it does at OpenAI.
+// Decode reads a Chat Completions request, OpenAI's or Azure's. What has a neutral
+// form is mapped; every other field, at any depth, is kept in Request.Extra, and
+// every part of another kind as a PartOther, so that each spoke has to say what
+// becomes of it. A field whose value is null counts as absent, as it does at
+// OpenAI.
 //
 // The result refers to body, which must not be changed afterwards. A body that
-// is no JSON, or has a field of the wrong type, is an *llm.Error of
-// ClassUntranslatable whose Path points at the fault.
+// is no JSON in UTF-8, names a key twice, or has a field of the wrong type or out
+// of range, is an *llm.Error of ClassUntranslatable whose Path points at the fault.
 func Decode(body []byte) (*llm.Request, error) {
-	if !json.Valid(body) {
-		return nil, untranslatable("", "read request: the body is not valid JSON")
+	if !json.Valid(body) || !utf8.Valid(body) {
+		path, what := faultIn(body)
+		return nil, untranslatable(path, "read request: %s", what)
 	}
 	doc := body[skipSpace(body, 0):]
 	if kindOf(doc) != isObject {
 		return nil, untranslatable("", "read request: the body is not a JSON object")
 	}
-	d := decoder{req: &llm.Request{Raw: body}, top: map[string]json.RawMessage{}}
-	for key, v := range members(doc) {
-		d.top[key] = v // of a key that stands twice the last counts
+	d := decoder{req: &llm.Request{Raw: body}}
+	if err := d.object("", doc, d.field); err != nil {
+		return nil, err
 	}
-	for _, key := range slices.Sorted(maps.Keys(d.top)) {
-		if v := d.top[key]; kindOf(v) != isNull {
-			if err := d.field(key, v); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if kindOf(d.top["messages"]) == isNull {
+	if !d.hasMessages {
 		return nil, untranslatable("/messages", "read request: messages is missing")
 	}
+	if d.oldChoice != nil && d.req.ToolChoice.Mode == "" {
+		d.req.ToolChoice = *d.oldChoice
+	}
+	// The wire's order is chance; gaps and encoded requests come in a fixed one.
+	slices.SortStableFunc(d.req.Extra, func(a, b llm.Field) int { return strings.Compare(topLevel(a.Path), topLevel(b.Path)) })
 	return d.req, nil
+}
+
+// topLevel is the first token of a path.
+func topLevel(path string) string {
+	token, _, _ := strings.Cut(path[1:], "/")
+	return token
 }
 
 // A decoder reads one request.
 type decoder struct {
-	req *llm.Request
-	top map[string]json.RawMessage
+	req         *llm.Request
+	hasMessages bool
+	// newLimit tells that max_completion_tokens was read, which wins.
+	newLimit bool
+	// oldChoice is what function_call says.
+	oldChoice *llm.ToolChoice
 	// functionCalls counts the calls in the old form, which have no id.
 	functionCalls int
 }
 
-// field reads one top-level field that is not null.
-func (d *decoder) field(key string, v json.RawMessage) (err error) {
-	path := "/" + escape(key)
+// field reads one top-level field.
+func (d *decoder) field(key, path string, v json.RawMessage) (known bool, err error) {
+	known = true
 	switch key {
 	case "model":
 		d.req.Model, err = stringAt(path, v)
 	case "messages":
-		err = d.messages(v)
+		d.hasMessages = true
+		err = d.array(path, v, d.message)
 	case "tools":
-		err = d.tools(v)
+		err = d.array(path, v, d.tool)
 	case "tool_choice":
-		err = d.toolChoice(v)
+		err = d.toolChoice(path, v)
 	case "parallel_tool_calls":
 		d.req.ParallelToolCalls, err = flagAt(path, v)
 	case "response_format":
-		err = d.responseFormat(v)
+		err = d.responseFormat(path, v)
 	case "max_tokens", "max_completion_tokens":
-		err = d.limit(key, v)
+		err = d.limit(key, path, v)
 	case "temperature":
 		d.req.Temperature, err = numberAt(path, v)
 	case "top_p":
 		d.req.TopP, err = numberAt(path, v)
 	case "stop":
 		d.req.Stop, err = stopAt(path, v)
+	case "reasoning_effort":
+		d.req.Effort, err = stringAt(path, v)
+	case "user":
+		d.req.User, err = stringAt(path, v)
+	case "service_tier":
+		d.req.ServiceTier, err = stringAt(path, v)
+	case "metadata":
+		err = d.metadata(path, v)
 	case "stream":
-		var on *bool
-		if on, err = flagAt(path, v); err == nil {
-			d.req.Stream = *on
-		}
+		err = setFlag(&d.req.Stream, path, v)
 	case "stream_options":
-		err = d.streamOptions(v)
+		err = d.object(path, v, d.streamOption)
 	case "functions":
-		d.extra(key, v)
-		err = d.functions(v)
+		d.extra(path, v)
+		err = d.array(path, v, d.oldFunction)
 	case "function_call":
-		d.extra(key, v)
-		err = d.functionCall(v)
+		d.extra(path, v)
+		err = d.functionCall(path, v)
 	default:
-		d.extra(key, v)
+		known = false
 	}
-	return err
-}
-
-func (d *decoder) extra(key string, v json.RawMessage) {
-	if d.req.Extra == nil {
-		d.req.Extra = map[string]json.RawMessage{}
-	}
-	d.req.Extra[key] = v
+	return known, err
 }
 
 // limit reads the limit of the answer; the newer name wins over the older.
-func (d *decoder) limit(key string, v json.RawMessage) error {
+func (d *decoder) limit(key, path string, v json.RawMessage) error {
 	n, ok := integer(v)
 	if !ok || kindOf(v) != isNumber {
-		return untranslatable("/"+key, "read request: %s is not a whole number", key)
+		return untranslatable(path, "read request: %s is not a whole number of at most 32 bits", key)
 	}
-	if key == "max_tokens" && d.req.MaxTokens != nil {
-		return nil // max_completion_tokens was read before: keys come sorted
+	if key == "max_completion_tokens" || !d.newLimit {
+		d.req.MaxTokens = &n
 	}
-	d.req.MaxTokens = &n
+	d.newLimit = d.newLimit || key == "max_completion_tokens"
 	return nil
 }
 
-func (d *decoder) streamOptions(v json.RawMessage) error {
-	if kindOf(v) != isObject {
-		return wrongType("/stream_options", isObject, v)
+func (d *decoder) streamOption(key, path string, v json.RawMessage) (bool, error) {
+	if key != "include_usage" {
+		return false, nil
 	}
-	for key, v := range members(v) {
-		if key != "include_usage" {
-			d.extra("stream_options", d.top["stream_options"])
-			continue
+	return true, setFlag(&d.req.IncludeUsage, path, v)
+}
+
+// metadata reads the caller's labels. One that is no text is kept aside: some
+// servers take it.
+func (d *decoder) metadata(path string, v json.RawMessage) error {
+	d.req.Metadata = map[string]string{}
+	return d.object(path, v, func(key, path string, v json.RawMessage) (bool, error) {
+		if kindOf(v) != isString {
+			return false, nil
 		}
-		if kindOf(v) == isNull {
-			continue
-		}
-		on, err := flagAt("/stream_options/include_usage", v)
-		if err != nil {
-			return err
-		}
-		d.req.IncludeUsage = *on
-	}
-	return nil
+		d.req.Metadata[key] = text(v)
+		return true, nil
+	})
 }
 
 func stopAt(path string, v json.RawMessage) ([]string, error) {
@@ -163,12 +172,19 @@ func stringAt(path string, v json.RawMessage) (string, error) {
 	return text(v), nil
 }
 
-// optionalStringAt reads a string that may be null.
-func optionalStringAt(path string, v json.RawMessage) (string, error) {
-	if kindOf(v) == isNull {
-		return "", nil
+// setString reads a string into s.
+func setString(s *string, path string, v json.RawMessage) (err error) {
+	*s, err = stringAt(path, v)
+	return err
+}
+
+// setFlag reads a truth value into b.
+func setFlag(b *bool, path string, v json.RawMessage) error {
+	on, err := flagAt(path, v)
+	if err == nil {
+		*b = *on
 	}
-	return stringAt(path, v)
+	return err
 }
 
 func flagAt(path string, v json.RawMessage) (*bool, error) {

@@ -15,7 +15,8 @@ import (
 // model, asking for a stream with usage. It is for requests built in Go: one
 // that was read from a body is better sent on as that body. The limit of the
 // answer goes out as max_completion_tokens, the name that every current model
-// takes. Fields of Request.Extra follow, sorted by name.
+// takes. Of Request.Extra the fields of the request and of its messages follow;
+// fields inside parts and tools are left out.
 func EncodeRequest(req *llm.Request, model string) []byte {
 	b := llm.AppendJSONString([]byte(`{"model":`), model)
 	b = append(b, `,"messages":[`...)
@@ -24,6 +25,8 @@ func EncodeRequest(req *llm.Request, model string) []byte {
 			b = append(b, ',')
 		}
 		b = appendMessage(b, &req.Messages[i])
+		b = appendFields(b, req.Extra, "/messages/"+strconv.Itoa(i)+"/")
+		b = append(b, '}')
 	}
 	b = append(b, ']')
 	b = appendTools(b, req)
@@ -31,27 +34,40 @@ func EncodeRequest(req *llm.Request, model string) []byte {
 		b = appendFormat(b, f)
 	}
 	b = appendSampling(b, req)
-	b = append(b, `,"stream":true,"stream_options":{"include_usage":true}`...)
-	for _, key := range slices.Sorted(maps.Keys(req.Extra)) {
-		switch key {
-		case "functions", "function_call", "stream_options": // sent as tools above; set here
+	b = append(b, `,"stream":true,"stream_options":{"include_usage":true`...)
+	b = append(appendFields(b, req.Extra, "/stream_options/"), '}')
+	return append(appendFields(b, req.Extra, "/"), '}')
+}
+
+// appendFields writes the fields that stand directly under a path.
+func appendFields(b []byte, extra []llm.Field, under string) []byte {
+	for _, f := range extra {
+		key, ok := strings.CutPrefix(f.Path, under)
+		if !ok || strings.Contains(key, "/") {
 			continue
 		}
-		b = append(llm.AppendJSONString(append(b, ','), key), ':')
-		b = append(b, req.Extra[key]...)
+		switch f.Path {
+		case "/functions", "/function_call": // sent as tools
+			continue
+		}
+		b = append(llm.AppendJSONString(append(b, ','), unescapeKey(key)), ':')
+		b = append(b, f.Raw...)
 	}
-	return append(b, '}')
+	return b
+}
+
+// unescapeKey reads a token of a JSON Pointer.
+func unescapeKey(token string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
 }
 
 func appendMessage(b []byte, m *llm.Message) []byte {
 	b = append(b, `{"role":"`...)
 	b = append(b, m.Role...)
 	b = append(b, `","content":`...)
-	var content, beside []llm.Part
+	var content []llm.Part
 	for _, p := range m.Parts {
-		if p.Kind == llm.PartOther && partType(p.Raw) == "" {
-			beside = append(beside, p) // a field of the message, not a part of its content
-		} else {
+		if !inCalls(&p) {
 			content = append(content, p)
 		}
 	}
@@ -70,12 +86,6 @@ func appendMessage(b []byte, m *llm.Message) []byte {
 		}
 		b = append(b, ']')
 	}
-	for _, p := range beside {
-		if strings.Count(p.Path, "/") == 3 { // /messages/N/FIELD; deeper ones belonged to a part
-			b = append(llm.AppendJSONString(append(b, ','), p.Path[strings.LastIndexByte(p.Path, '/')+1:]), ':')
-			b = append(b, p.Raw...)
-		}
-	}
 	if m.Name != "" {
 		b = llm.AppendJSONString(append(b, `,"name":`...), m.Name)
 	}
@@ -85,7 +95,12 @@ func appendMessage(b []byte, m *llm.Message) []byte {
 	if m.Role == llm.RoleTool {
 		b = llm.AppendJSONString(append(b, `,"tool_call_id":`...), m.ToolCallID)
 	}
-	return append(b, '}')
+	return b
+}
+
+// inCalls tells whether a part is a call of a tool that is no function.
+func inCalls(p *llm.Part) bool {
+	return p.Kind == llm.PartOther && strings.Contains(p.Path, "/tool_calls/")
 }
 
 func appendPart(b []byte, p *llm.Part) []byte {
@@ -105,8 +120,29 @@ func appendPart(b []byte, p *llm.Part) []byte {
 			b = llm.AppendJSONString(append(b, `,"detail":`...), p.Image.Detail)
 		}
 		return append(b, `}}`...)
+	case llm.PartFile:
+		return appendFile(b, p.File)
+	case llm.PartAudio:
+		b = append(b, `{"type":"input_audio","input_audio":{"data":"`...)
+		b = base64.StdEncoding.AppendEncode(b, p.Audio.Data)
+		b = llm.AppendJSONString(append(b, `","format":`...), p.Audio.Format)
+		return append(b, `}}`...)
 	}
 	return append(b, p.Raw...)
+}
+
+func appendFile(b []byte, f *llm.File) []byte {
+	b = append(b, `{"type":"file","file":{`...)
+	if f.ID != "" {
+		b = llm.AppendJSONString(append(b, `"file_id":`...), f.ID)
+	} else {
+		b = append(append(append(b, `"file_data":"data:`...), f.MediaType...), `;base64,`...)
+		b = append(base64.StdEncoding.AppendEncode(b, f.Data), '"')
+	}
+	if f.Name != "" {
+		b = llm.AppendJSONString(append(b, `,"filename":`...), f.Name)
+	}
+	return append(b, `}}`...)
 }
 
 func appendTools(b []byte, req *llm.Request) []byte {
@@ -186,7 +222,29 @@ func appendSampling(b []byte, req *llm.Request) []byte {
 		}
 		b = append(b, ']')
 	}
+	for _, w := range []struct{ key, word string }{{"reasoning_effort", req.Effort}, {"user", req.User}, {"service_tier", req.ServiceTier}} {
+		if w.word != "" {
+			b = append(append(append(b, `,"`...), w.key...), `":`...)
+			b = llm.AppendJSONString(b, w.word)
+		}
+	}
+	if req.Metadata != nil {
+		b = appendMetadata(append(b, `,"metadata":`...), req.Metadata)
+	}
 	return b
+}
+
+func appendMetadata(b []byte, m map[string]string) []byte {
+	open := byte('{')
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		b = append(llm.AppendJSONString(append(b, open), key), ':')
+		b = llm.AppendJSONString(b, m[key])
+		open = ','
+	}
+	if open == '{' {
+		b = append(b, open)
+	}
+	return append(b, '}')
 }
 
 // appendNumber writes f as encoding/json does; what JSON cannot hold becomes 0.

@@ -2,8 +2,6 @@ package openai
 
 import (
 	"encoding/json"
-	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -18,210 +16,169 @@ func escape(key string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 }
 
-func (d *decoder) messages(v json.RawMessage) error {
-	if kindOf(v) != isArray {
-		return wrongType("/messages", isArray, v)
-	}
-	for i, v := range elements(v) {
-		if err := d.message("/messages/"+strconv.Itoa(i), v); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (d *decoder) message(path string, v json.RawMessage) error {
-	if kindOf(v) != isObject {
-		return wrongType(path, isObject, v)
-	}
 	var m llm.Message
 	function := false
-	for key, v := range members(v) {
-		if key != "role" {
-			continue
-		}
-		s, err := stringAt(path+"/role", v)
-		if err != nil {
-			return err
-		}
-		switch s {
-		case "system", "developer":
-			m.Role = llm.RoleSystem
-		case "user", "assistant", "tool":
-			m.Role = llm.Role(s)
-		case "function":
-			m.Role, function = llm.RoleTool, true
+	err := d.object(path, v, func(key, path string, v json.RawMessage) (known bool, err error) {
+		known = true
+		switch key {
+		case "role":
+			m.Role, function, err = roleAt(path, v)
+		case "content":
+			err = d.content(&m, path, v)
+		case "name":
+			err = setString(&m.Name, path, v)
+		case "tool_call_id":
+			err = setString(&m.ToolCallID, path, v)
+		case "tool_calls":
+			err = d.array(path, v, func(path string, v json.RawMessage) error { return d.toolCall(&m, path, v) })
+		case "function_call":
+			d.functionCalls++
+			c := llm.ToolCall{ID: functionCallID(d.functionCalls)}
+			err = d.called(&c, path, v)
+			m.ToolCalls = append(m.ToolCalls, c)
+		case "refusal":
+			p := llm.Part{Kind: llm.PartText, Path: path}
+			if err = setString(&p.Text, path, v); p.Text != "" {
+				m.Parts = append(m.Parts, p)
+			}
 		default:
-			return untranslatable(path+"/role", "read request: the role is none of system, developer, user, assistant, tool, function")
+			known = false
 		}
-	}
-	if m.Role == "" {
+		return known, err
+	})
+	switch {
+	case err != nil:
+		return err
+	case m.Role == "":
 		return untranslatable(path+"/role", "read request: role is missing")
-	}
-	for key, v := range members(v) {
-		if err := d.messageField(&m, path+"/"+escape(key), key, v); err != nil {
-			return err
-		}
-	}
-	if function {
+	case function:
 		m.ToolCallID = functionCallID(d.functionCalls)
 	}
 	d.req.Messages = append(d.req.Messages, m)
 	return nil
 }
 
-func (d *decoder) messageField(m *llm.Message, path, key string, v json.RawMessage) (err error) {
-	if kindOf(v) == isNull {
-		return nil
+// roleAt reads a role; function tells that it is the old one of a call's result.
+func roleAt(path string, v json.RawMessage) (role llm.Role, function bool, err error) {
+	s, err := stringAt(path, v)
+	if err != nil {
+		return "", false, err
 	}
-	switch key {
-	case "role":
-	case "content":
-		// Of a key that stands twice the last counts.
-		m.Parts = slices.DeleteFunc(m.Parts, func(p llm.Part) bool { return strings.HasPrefix(p.Path, path) })
-		err = content(m, path, v)
-	case "name":
-		m.Name, err = stringAt(path, v)
-	case "tool_call_id":
-		m.ToolCallID, err = stringAt(path, v)
-	case "tool_calls":
-		m.ToolCalls = nil
-		err = toolCalls(m, path, v)
-	case "function_call":
-		d.functionCalls++
-		err = functionCallOf(m, path, functionCallID(d.functionCalls), v)
-	case "refusal":
-		var s string
-		if s, err = stringAt(path, v); err == nil && s != "" {
-			m.Parts = append(m.Parts, llm.Part{Kind: llm.PartText, Text: s, Path: path})
-		}
-	default:
-		m.Parts = append(m.Parts, llm.Part{Kind: llm.PartOther, Path: path, Raw: v})
+	switch s {
+	case "system", "developer":
+		return llm.RoleSystem, false, nil
+	case "user", "assistant", "tool":
+		return llm.Role(s), false, nil
+	case "function":
+		return llm.RoleTool, true, nil
 	}
-	return err
+	return "", false, untranslatable(path, "read request: the role is none of system, developer, user, assistant, tool, function")
 }
 
 // content reads a message's content: a string or parts.
-func content(m *llm.Message, path string, v json.RawMessage) error {
+func (d *decoder) content(m *llm.Message, path string, v json.RawMessage) error {
 	switch kindOf(v) {
 	case isString:
 		m.Parts = append(m.Parts, llm.Part{Kind: llm.PartText, Text: text(v), Path: path})
 		return nil
 	case isArray:
-	default:
-		return untranslatable(path, "read request: %s where a string or an array of parts is expected", kindOf(v))
+		return d.array(path, v, func(path string, v json.RawMessage) error { return d.part(m, path, v) })
 	}
-	for i, v := range elements(v) {
-		at := path + "/" + strconv.Itoa(i)
-		if kindOf(v) != isObject {
-			return wrongType(at, isObject, v)
-		}
-		if err := part(m, at, v); err != nil {
-			return err
-		}
-	}
-	return nil
+	return untranslatable(path, "read request: %s where a string or an array of parts is expected", kindOf(v))
 }
 
-func part(m *llm.Message, path string, v json.RawMessage) error {
+// part reads a part of one of the kinds that have a neutral form; any other is
+// kept whole.
+func (d *decoder) part(m *llm.Message, path string, v json.RawMessage) error {
+	if kindOf(v) != isObject {
+		return wrongType(path, isObject, v)
+	}
 	p := llm.Part{Kind: llm.PartOther, Path: path, Raw: v}
-	var extra []llm.Part
-	kind := partType(v)
-	for key, v := range members(v) {
-		var err error
+	kind := typeOf(v)
+	body := false // the member that the type names is there
+	read := func(key, path string, v json.RawMessage) (bool, error) {
 		switch {
-		case key == "type", kindOf(v) == isNull:
-		case key == "text" && kind == "text", key == "refusal" && kind == "refusal":
-			p.Kind, p.Raw = llm.PartText, nil
-			p.Text, err = stringAt(path+"/"+key, v)
-		case key == "image_url" && kind == "image_url":
-			p.Kind, p.Raw = llm.PartImage, nil
-			p.Image, err = image(path+"/image_url", v)
-		default:
-			extra = append(extra, llm.Part{Kind: llm.PartOther, Path: path + "/" + escape(key), Raw: v})
+		case key == "type":
+			return true, nil
+		case key != kind:
+			return false, nil
 		}
-		if err != nil {
+		body = true
+		switch kind {
+		case "text", "refusal":
+			p.Kind = llm.PartText
+			return true, setString(&p.Text, path, v)
+		case "image_url":
+			p.Kind, p.Image = llm.PartImage, &llm.Image{}
+			return true, d.image(p.Image, path, v)
+		case "file":
+			p.Kind, p.File = llm.PartFile, &llm.File{}
+			return true, d.file(p.File, path, v)
+		default: // input_audio
+			p.Kind, p.Audio = llm.PartAudio, &llm.Audio{}
+			return true, d.audio(p.Audio, path, v)
+		}
+	}
+	switch kind {
+	case "text", "refusal", "image_url", "file", "input_audio":
+		extra := d.req.Extra
+		if err := d.object(path, v, read); err != nil {
 			return err
+		}
+		if body {
+			p.Raw = nil
+		} else { // Raw holds the whole part
+			d.req.Extra = extra
 		}
 	}
 	m.Parts = append(m.Parts, p)
-	if p.Kind != llm.PartOther { // else Raw holds the whole part already
-		m.Parts = append(m.Parts, extra...)
-	}
 	return nil
 }
 
-func partType(v json.RawMessage) string {
-	kind := ""
-	for key, v := range members(v) {
-		if key == "type" && kindOf(v) == isString {
-			kind = text(v)
+// toolCall reads a call of a function; one of another tool is kept whole, as a
+// part that every spoke reports.
+func (d *decoder) toolCall(m *llm.Message, path string, v json.RawMessage) error {
+	var c llm.ToolCall
+	function := false
+	extra := d.req.Extra
+	err := d.object(path, v, func(key, path string, v json.RawMessage) (known bool, err error) {
+		switch key {
+		case "id":
+			return true, setString(&c.ID, path, v)
+		case "type":
+			return true, nil
+		case "function":
+			function = true
+			return true, d.called(&c, path, v)
 		}
-	}
-	return kind
-}
-
-func toolCalls(m *llm.Message, path string, v json.RawMessage) error {
-	if kindOf(v) != isArray {
-		return wrongType(path, isArray, v)
-	}
-	for i, v := range elements(v) {
-		at := path + "/" + strconv.Itoa(i)
-		if kindOf(v) != isObject {
-			return wrongType(at, isObject, v)
-		}
-		var c llm.ToolCall
-		function := false
-		for key, v := range members(v) {
-			var err error
-			switch key {
-			case "id":
-				c.ID, err = optionalStringAt(at+"/id", v)
-			case "function":
-				function = true
-				c.Name, c.Arguments, err = callOf(at+"/function", v)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if !function {
-			m.Parts = append(m.Parts, llm.Part{Kind: llm.PartOther, Path: at, Raw: v})
-			continue
-		}
+		return false, nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case function:
 		m.ToolCalls = append(m.ToolCalls, c)
+	default:
+		d.req.Extra = extra
+		m.Parts = append(m.Parts, llm.Part{Kind: llm.PartOther, Path: path, Raw: v})
 	}
 	return nil
 }
 
-// callOf reads the name and the argument text of a call.
-func callOf(path string, v json.RawMessage) (name, arguments string, err error) {
-	if kindOf(v) != isObject {
-		return "", "", wrongType(path, isObject, v)
-	}
-	for key, v := range members(v) {
+// called reads the name and the argument text of a call.
+func (d *decoder) called(c *llm.ToolCall, path string, v json.RawMessage) error {
+	return d.object(path, v, func(key, path string, v json.RawMessage) (bool, error) {
 		switch key {
 		case "name":
-			name, err = stringAt(path+"/name", v)
+			return true, setString(&c.Name, path, v)
 		case "arguments":
-			arguments, err = optionalStringAt(path+"/arguments", v)
+			return true, setString(&c.Arguments, path, v)
 		}
-		if err != nil {
-			return "", "", err
-		}
-	}
-	return name, arguments, nil
+		return false, nil
+	})
 }
 
 // functionCallID is the id of the n-th call in the old form, which had none: a
 // call and the result that follows it get the same.
-func functionCallID(n int) string { return fmt.Sprintf("function_call_%d", n) }
-
-func functionCallOf(m *llm.Message, path, id string, v json.RawMessage) error {
-	name, arguments, err := callOf(path, v)
-	if err != nil {
-		return err
-	}
-	m.ToolCalls = append(m.ToolCalls, llm.ToolCall{ID: id, Name: name, Arguments: arguments})
-	return nil
-}
+func functionCallID(n int) string { return "function_call_" + strconv.Itoa(n) }

@@ -40,6 +40,16 @@ func fields(doc []byte) iter.Seq2[string, span] {
 	}
 }
 
+// Fields gives the top-level members of a body that Decode has accepted, byte for
+// byte. They refer to body.
+func Fields(body []byte) map[string]json.RawMessage {
+	top := map[string]json.RawMessage{}
+	for key, v := range members(body) {
+		top[key] = v
+	}
+	return top
+}
+
 // members walks the members of the object doc.
 func members(doc []byte) iter.Seq2[string, json.RawMessage] {
 	return func(yield func(string, json.RawMessage) bool) {
