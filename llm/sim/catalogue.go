@@ -65,8 +65,9 @@ func (c catalogue) denied(model string) bool {
 
 // anyFamily is what an id can do that exists but names no family: everything.
 var anyFamily = bedrock.Family{
-	Tools: true, StreamWithTools: true, ToolChoiceAny: true, ToolChoiceTool: true, System: true, Images: true,
-	StopSequences: true, ToolResultWithText: true,
+	Tools: true, StreamWithTools: true, ToolChoiceAny: true, ToolChoiceTool: true, SingleToolCall: true, Strict: true,
+	CallWithText: true, ToolResultWithText: true, System: true, Images: true, Documents: true, Audio: true, Prefill: true,
+	StopSequences: true, Sampling: true, TemperatureWithTopP: true, StructuredOutput: true, ServiceTier: true,
 }
 
 // family is what a Bedrock model can do, with its lifted limits; false when no

@@ -109,6 +109,7 @@ type cvToolConfig struct {
 		ToolSpec *struct {
 			Name        string  `json:"name"`
 			Description *string `json:"description"`
+			Strict      *bool   `json:"strict"`
 			InputSchema struct {
 				JSON json.RawMessage `json:"json"`
 			} `json:"inputSchema"`

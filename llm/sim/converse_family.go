@@ -26,6 +26,8 @@ func (c *cvCall) checkTools() *awsError {
 			if i == 0 {
 				return invalid("A cachePoint block needs a tool before it at %s.", at)
 			}
+		case spec.Strict != nil && *spec.Strict && !c.family.Strict:
+			return invalid("The model returned the following errors: tools.%d.custom.strict: Extra inputs are not permitted", i)
 		case seen[spec.Name]:
 			return invalid("The tool %s is already defined at %s.", spec.Name, at)
 		case spec.Description != nil && blank(*spec.Description):
@@ -85,7 +87,10 @@ func (c *cvCall) checkFamily() *awsError {
 			return e
 		}
 	}
-	if b.OutputConfig != nil && b.OutputConfig.TextFormat != nil && !recentClaude.MatchString(plainID(c.model)) {
+	if b.OutputConfig != nil && b.OutputConfig.TextFormat != nil && !f.StructuredOutput {
+		if f.Name == "claude" {
+			return invalid("The model returned the following errors: output_config.format: Extra inputs are not permitted")
+		}
 		return unsupported("outputConfig.textFormat")
 	}
 	if e := c.checkFamilyBlocks(); e != nil {
@@ -98,13 +103,8 @@ func unsupported(field string) *awsError {
 	return invalid("This model doesn't support the %s field. Remove %s and try again.", field, field)
 }
 
-var (
-	// autoChoice are the Llama models that take an explicit auto.
-	autoChoice = regexp.MustCompile(`^meta\.llama(3-1|3-3|3-2-[1-9]\d|4)`)
-	// recentClaude are those with structured output, which also refuse
-	// temperature beside topP.
-	recentClaude = regexp.MustCompile(`^anthropic\.claude-(opus|sonnet|haiku)-(4-[5-9]|[5-9])`)
-)
+// autoChoice are the Llama models that take an explicit auto.
+var autoChoice = regexp.MustCompile(`^meta\.llama(3-1|3-3|3-2-[1-9]\d|4)`)
 
 // stopMost are the families' own limits; others take what the shape takes.
 var stopMost = map[string]int{"mistral": 10, "nova": 4}
@@ -119,15 +119,24 @@ func (c *cvCall) checkInference(in *cvInference) *awsError {
 	if slices.ContainsFunc(in.StopSequences, blank) {
 		return invalid("The model returned the following errors: stop_sequences: each stop sequence must contain non-whitespace")
 	}
-	if in.Temperature != nil && in.TopP != nil && recentClaude.MatchString(plainID(c.model)) {
+	switch {
+	case (in.Temperature != nil || in.TopP != nil) && !c.family.Sampling:
+		if c.family.Name == "claude" {
+			return invalid("The model returned the following errors: `temperature` is deprecated for this model.")
+		}
+		return unsupported("temperature")
+	case in.Temperature != nil && in.TopP != nil && !c.family.TemperatureWithTopP:
 		return invalid("The model returned the following errors: `temperature` and `top_p` cannot both be specified for this model. Please use only one.")
+	}
+	if most := c.family.MaxOutput; most > 0 && in.MaxTokens != nil && *in.MaxTokens > most {
+		return invalid("The maximum tokens you requested exceeds the model limit of %d. Try again with a maximum tokens value that is lower than %d.", most, most)
 	}
 	return nil
 }
 
 func (c *cvCall) checkFamilyBlocks() *awsError {
 	for i, m := range c.body.Messages {
-		results, conversation := false, false
+		results, calls, conversation := false, false, false
 		for j, b := range m.Content {
 			id := ""
 			images := b.Image != nil
@@ -138,11 +147,15 @@ func (c *cvCall) checkFamilyBlocks() *awsError {
 					images = images || r.Image != nil
 				}
 			case b.ToolUse != nil:
-				id = b.ToolUse.ID
-			case b.Text != nil || b.Image != nil || b.Document != nil:
+				calls, id = true, b.ToolUse.ID
+			case b.Text != nil || b.Image != nil || b.Document != nil || b.Audio != nil:
 				conversation = true
 			}
 			switch {
+			case b.Document != nil && !c.family.Documents:
+				return invalid("This model doesn't support the document content block that you provided. Update the content block and try again.")
+			case b.Audio != nil && !c.family.Audio:
+				return invalid("This model doesn't support the audio content block that you provided. Update the content block and try again.")
 			case images && !c.family.Images:
 				return invalid("This model doesn't support the image content block that you provided at messages.%d.content.%d.", i, j)
 			case id != "" && c.family.ToolID9 && !nineLetters.MatchString(id):
@@ -151,6 +164,9 @@ func (c *cvCall) checkFamilyBlocks() *awsError {
 		}
 		if results && conversation && !c.family.ToolResultWithText {
 			return invalid("Conversation blocks and tool result blocks cannot be provided in the same turn.")
+		}
+		if calls && conversation && !c.family.CallWithText {
+			return invalid("Conversation blocks and tool use blocks cannot be provided in the same turn.")
 		}
 	}
 	return nil

@@ -41,8 +41,23 @@ func (c *cvCall) checkTurns() *awsError {
 			return invalid("The content field in the Message object at messages.%d is empty. Add a ContentBlock object to the content field and try again.", i)
 		}
 	}
-	if messages[len(messages)-1].Role != "user" {
+	if last := messages[len(messages)-1]; last.Role != "user" {
+		return c.checkPrefill(last.Content)
+	}
+	return nil
+}
+
+// checkPrefill looks at a last turn of the assistant's, which few models take.
+func (c *cvCall) checkPrefill(content []cvBlock) *awsError {
+	switch text := content[len(content)-1].Text; {
+	case !c.family.Prefill && c.family.Name == "claude":
+		return invalid("The model returned the following errors: This model does not support assistant message prefill. The conversation must end with a user message.")
+	case !c.family.Prefill:
 		return invalid("A conversation must end with a user message. Try again with a conversation that ends with a user message.")
+	case text == nil:
+		return invalid("The model returned the following errors: `tool_use` ids were found without `tool_result` blocks immediately after.")
+	case strings.TrimRightFunc(*text, unicode.IsSpace) != *text:
+		return invalid("The model returned the following errors: messages: final assistant content cannot end with trailing whitespace")
 	}
 	return nil
 }
@@ -115,6 +130,10 @@ func (c *cvCall) checkBlock(at, role string, b cvBlock) *awsError {
 		return checkImage(at+".image", b.Image)
 	case b.Document != nil:
 		return checkDocument(at+".document", role, b.Document)
+	case b.Audio != nil:
+		if role != "user" {
+			return invalid("The audio block at %s is not allowed in a turn of the assistant.", at)
+		}
 	case b.ToolUse != nil:
 		if role != "assistant" {
 			return invalid("The toolUse block at %s is not allowed in a turn of the user.", at)
