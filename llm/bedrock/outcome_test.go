@@ -1,22 +1,19 @@
 package bedrock_test
 
 import (
-	"compress/gzip"
 	"encoding/base64"
-	"encoding/json"
-	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"understudy/internal/vendorspec"
 	"understudy/llm/bedrock"
 	"understudy/llm/openai"
 )
 
 // TestEveryFieldHasAnOutcome walks the vendor's own definition of a request.
 func TestEveryFieldHasAnOutcome(t *testing.T) {
-	paths := vendorFields(t)
+	paths := vendorspec.ReadOpenAI(t).Fields("CreateChatCompletionRequest")
 	if len(paths) < 120 {
 		t.Fatalf("only %d fields were found in the definition", len(paths))
 	}
@@ -30,60 +27,6 @@ func TestEveryFieldHasAnOutcome(t *testing.T) {
 			t.Errorf("%s, which no request has, has an outcome", path)
 		}
 	}
-}
-
-// vendorFields are the paths of every field of CreateChatCompletionRequest, *
-// standing for any index.
-func vendorFields(t *testing.T) []string {
-	t.Helper()
-	f, err := os.Open("../../../shared/specs/openai.openapi.json.gz")
-	if err != nil {
-		t.Skip("../shared/specs is not beside the repository")
-	}
-	defer func() { _ = f.Close() }()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var spec struct {
-		Components struct{ Schemas map[string]*vendorSchema }
-	}
-	if err := json.NewDecoder(z).Decode(&spec); err != nil {
-		t.Fatal(err)
-	}
-	found := map[string]bool{}
-	var walk func(s *vendorSchema, path string, inside []string)
-	walk = func(s *vendorSchema, path string, inside []string) {
-		if s == nil {
-			return
-		}
-		if s.Ref != "" {
-			name := s.Ref[strings.LastIndexByte(s.Ref, '/')+1:]
-			if !slices.Contains(inside, name) {
-				walk(spec.Components.Schemas[name], path, append(slices.Clone(inside), name))
-			}
-			return
-		}
-		for _, list := range [][]*vendorSchema{s.OneOf, s.AnyOf, s.AllOf} {
-			for _, one := range list {
-				walk(one, path, inside)
-			}
-		}
-		for key, one := range s.Properties {
-			found[path+"/"+key] = true
-			walk(one, path+"/"+key, inside)
-		}
-		walk(s.Items, path+"/*", inside)
-	}
-	walk(spec.Components.Schemas["CreateChatCompletionRequest"], "", nil)
-	return slices.Sorted(maps.Keys(found))
-}
-
-type vendorSchema struct {
-	Ref                 string `json:"$ref"`
-	OneOf, AnyOf, AllOf []*vendorSchema
-	Properties          map[string]*vendorSchema
-	Items               *vendorSchema
 }
 
 // An example shows what becomes of a field: a piece of the wire, or a gap.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"understudy/internal/vendorspec"
 	"understudy/llm"
 )
 
@@ -318,7 +319,25 @@ func pngOf(width, height int) []byte {
 	return b.Bytes()
 }
 
+// awsDefinition is the definition of the service, where it is at hand.
+type awsDefinition struct{ service *vendorspec.Service }
+
+// check gives nothing where the definition is not here; the sub-test "definition" skips then.
+func (d awsDefinition) check(body []byte) []string {
+	if d.service == nil {
+		return nil
+	}
+	return d.service.Check("ConverseRequest", body)
+}
+
+func readDefinition(t *testing.T) (d awsDefinition) {
+	t.Helper()
+	t.Run("definition", func(t *testing.T) { d.service = vendorspec.BedrockRuntime(t) })
+	return d
+}
+
 func TestTranslate(t *testing.T) {
+	service := readDefinition(t)
 	for group, cases := range map[string][]translation{"messages": messageCases(), "options": optionCases(), "parts": partCases()} {
 		for _, c := range cases {
 			t.Run(group+"/"+c.name, func(t *testing.T) {
@@ -332,6 +351,9 @@ func TestTranslate(t *testing.T) {
 				}
 				if diff := cmp.Diff(c.gaps, brief(tr.Gaps)); diff != "" {
 					t.Errorf("gaps (-want +got):\n%s", diff)
+				}
+				if faults := service.check(tr.Body); len(faults) > 0 && llm.Comparable(tr.Gaps) {
+					t.Errorf("the service definition: %v", faults)
 				}
 				if tr.Streamed == c.whole {
 					t.Errorf("streamed: %t", tr.Streamed)
