@@ -98,7 +98,7 @@ func event(name, payload string) []byte {
 }
 
 func exceptionEvent(name string) []byte {
-	body := map[string]any{"message": "The system encountered an unexpected error during processing. Try your request again."}
+	body := map[string]any{"message": awsException(name).message}
 	if name == "" {
 		name = "modelStreamErrorException"
 	}
