@@ -40,6 +40,8 @@ func newConverseAnswer(rep *reply, nine bool, f *Fault) *converseAnswer {
 		a.stop = f.Code
 	case rep.finish != "":
 		a.stop = rep.finish
+	case rep.full:
+		a.stop = "model_context_window_exceeded"
 	case rep.cut:
 		a.stop = "max_tokens"
 	}
