@@ -116,7 +116,7 @@ func (d *delivery) stream(sc script, latency, ttft time.Duration) {
 // complete settles the call as a whole answer, before its last bytes are
 // flushed: who has read the answer finds it counted.
 func (d *delivery) complete() {
-	if d.r.Context().Err() == nil && !d.fault.is(FaultBadFrame) {
+	if d.r.Context().Err() == nil && !d.fault.is(FaultBadFrame) && !d.fault.is(FaultNoFinish) {
 		d.tally.settle(true)
 	}
 }
@@ -141,6 +141,8 @@ func (d *delivery) frame(sc script, f frame, middle bool) ([]byte, ending) {
 		return sc.corrupt(f.data), whole
 	case f.phase >= finish && d.fault.is(FaultMissingEnd), f.phase == tail && d.fault.is(FaultMissingTail):
 		return nil, stopped
+	case f.phase == finish && d.fault.is(FaultNoFinish):
+		return nil, whole
 	}
 	return d.inside(f.data, middle)
 }
@@ -195,7 +197,7 @@ func (d *delivery) body(body, hollow []byte, latency time.Duration) {
 		return
 	}
 	d.w.Header().Set("Content-Type", "application/json")
-	if d.fault.is(FaultMissingEnd) || d.fault.is(FaultMissingTail) {
+	if d.fault.is(FaultMissingEnd) || d.fault.is(FaultNoFinish) || d.fault.is(FaultMissingTail) {
 		_, _ = d.w.Write(hollow)
 		return
 	}

@@ -32,6 +32,7 @@ const (
 	FaultBadFrame    = "bad_frame"    // a frame with a wrong checksum, an event of broken JSON
 	FaultException   = "exception"    // an error event in the middle, then a clean end, or the same error in place of a whole answer; code
 	FaultMissingEnd  = "missing_end"  // clean end before the finish or messageStop
+	FaultNoFinish    = "no_finish"    // the finish or messageStop is left out, what follows it is there
 	FaultMissingTail = "missing_tail" // the finish is there, what follows it ([DONE], metadata) is not
 	FaultFinish      = "finish"       // a whole answer whose finish or stop reason is code
 )
@@ -39,7 +40,7 @@ const (
 var faultKinds = []string{
 	FaultThrottle, FaultQuota, FaultServerError, FaultUnavailable, FaultTimeout, FaultNotReady, FaultModelError,
 	FaultAccessDenied, FaultNotFound, FaultReset, FaultStall, FaultStallMid, FaultSlow, FaultCut, FaultCutInside,
-	FaultEndInside, FaultBadFrame, FaultException, FaultMissingEnd, FaultMissingTail, FaultFinish,
+	FaultEndInside, FaultBadFrame, FaultException, FaultMissingEnd, FaultNoFinish, FaultMissingTail, FaultFinish,
 }
 
 // A Fault breaks calls that are otherwise valid. Of several active ones the
