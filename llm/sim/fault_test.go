@@ -230,6 +230,7 @@ func TestExceptionOfWholeAnswer(t *testing.T) {
 	}{
 		{sim.OpenAI, "", `"type":"server_error"`, chatPath, 500},
 		{sim.OpenAI, "rate_limit_exceeded", `"code":"rate_limit_exceeded"`, chatPath, 429},
+		{sim.OpenAI, "invalid_request_error", `"type":"invalid_request_error"`, chatPath, 400},
 		{sim.OpenAI, "something_new", `"type":"something_new"`, chatPath, 500},
 		{sim.Bedrock, "", "ModelErrorException", "", 424},
 		{sim.Bedrock, "modelStreamErrorException", "ModelErrorException", "", 424},

@@ -83,6 +83,9 @@ func oaException(name, model string) *oaError {
 			return e
 		}
 	}
+	if name == "invalid_request_error" {
+		return badRequest("", "", "The request is not valid.")
+	}
 	e := oaServerError()
 	if name != "" {
 		e.typ = name
