@@ -140,12 +140,7 @@ func (a *chatAnswer) script() script {
 		contentType: "text/event-stream; charset=utf-8",
 		frames:      f,
 		corrupt:     func(b []byte) []byte { return append(append([]byte{}, b[:len(b)/2]...), "\n\n"...) },
-		exception: func(name string) []byte {
-			if name == "" {
-				name = "server_error"
-			}
-			return sse((&oaError{500, "The server had an error while processing your request. Sorry about that!", name, "", ""}).envelope())
-		},
+		exception:   func(name string) []byte { return sse(oaException(name, a.call.ask.model).envelope()) },
 	}
 }
 

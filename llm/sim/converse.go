@@ -62,7 +62,7 @@ func (s *Server) serveConverse(w http.ResponseWriter, r *http.Request, start tim
 		return
 	}
 	d := &delivery{s: s, w: w, r: r, start: start, fault: s.drawFault(a), tally: t}
-	if e := awsFault(d.fault); e != nil {
+	if e := awsFault(d.fault, stream); e != nil {
 		e.write(w, d.fault.RetryAfterS)
 		return
 	}

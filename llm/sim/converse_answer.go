@@ -40,6 +40,8 @@ func newConverseAnswer(rep *reply, nine bool, f *Fault) *converseAnswer {
 		a.stop = f.Code
 	case rep.finish != "":
 		a.stop = rep.finish
+	case rep.full:
+		a.stop = "model_context_window_exceeded"
 	case rep.cut:
 		a.stop = "max_tokens"
 	}
@@ -98,7 +100,7 @@ func event(name, payload string) []byte {
 }
 
 func exceptionEvent(name string) []byte {
-	body := map[string]any{"message": "The system encountered an unexpected error during processing. Try your request again."}
+	body := map[string]any{"message": awsException(name).message}
 	if name == "" {
 		name = "modelStreamErrorException"
 	}

@@ -180,6 +180,7 @@ func (c *cvCall) readMessage(m cvMessage) {
 				if r.Text != nil {
 					a.bytes += len(*r.Text)
 				}
+				a.bytes += len(r.JSON)
 			}
 		}
 	}

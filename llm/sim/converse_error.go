@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // An awsError is an error of the Bedrock runtime, as the REST-JSON protocol
@@ -51,8 +52,8 @@ func awsServerError() *awsError {
 }
 
 // awsFault is the error that a fault answers with, nil for one that breaks the
-// answer itself.
-func awsFault(f *Fault) *awsError {
+// answer itself. An exception does that to a stream only.
+func awsFault(f *Fault, stream bool) *awsError {
 	if f == nil {
 		return nil
 	}
@@ -76,6 +77,29 @@ func awsFault(f *Fault) *awsError {
 		return awsDenied()
 	case FaultNotFound:
 		return awsNoModel()
+	case FaultException:
+		if !stream {
+			return awsException(f.Code)
+		}
 	}
 	return nil
+}
+
+// awsException is the error that has the name of an exception inside a stream.
+// The one of the model's stream, which "" is as well, is the model's error.
+func awsException(name string) *awsError {
+	if name == "" || strings.EqualFold(name, "ModelStreamErrorException") {
+		name = "ModelErrorException"
+	}
+	for _, kind := range faultKinds {
+		if e := awsFault(&Fault{Kind: kind}, true); e != nil && strings.EqualFold(e.name, name) {
+			return e
+		}
+	}
+	if strings.EqualFold(name, "ValidationException") {
+		return invalid("The model returned the following errors: the request is not valid.")
+	}
+	e := awsServerError()
+	e.name = strings.ToUpper(name[:1]) + name[1:]
+	return e
 }

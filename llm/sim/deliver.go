@@ -38,6 +38,8 @@ type delivery struct {
 	r     *http.Request
 	start time.Time
 	fault *Fault
+	// written counts the bytes of a stream that went out.
+	written int
 	// late is what faults have added to every following moment.
 	late  time.Duration
 	tally *tally
@@ -94,6 +96,7 @@ func (d *delivery) stream(sc script, latency, ttft time.Duration) {
 		if _, err := d.w.Write(data); err != nil {
 			return
 		}
+		d.written += len(data)
 		if end != whole {
 			_ = flush.Flush()
 			if end == broken {
@@ -113,7 +116,7 @@ func (d *delivery) stream(sc script, latency, ttft time.Duration) {
 // complete settles the call as a whole answer, before its last bytes are
 // flushed: who has read the answer finds it counted.
 func (d *delivery) complete() {
-	if d.r.Context().Err() == nil && !d.fault.is(FaultBadFrame) {
+	if d.r.Context().Err() == nil && !d.fault.is(FaultBadFrame) && !d.fault.is(FaultNoFinish) {
 		d.tally.settle(true)
 	}
 }
@@ -138,8 +141,29 @@ func (d *delivery) frame(sc script, f frame, middle bool) ([]byte, ending) {
 		return sc.corrupt(f.data), whole
 	case f.phase >= finish && d.fault.is(FaultMissingEnd), f.phase == tail && d.fault.is(FaultMissingTail):
 		return nil, stopped
+	case f.phase == finish && d.fault.is(FaultNoFinish):
+		return nil, whole
 	}
-	return f.data, whole
+	return d.inside(f.data, middle)
+}
+
+// inside gives of an event's bytes what goes out before a fault that ends the
+// answer inside it, and what follows.
+func (d *delivery) inside(data []byte, middle bool) ([]byte, ending) {
+	end := stopped
+	switch {
+	case d.fault.is(FaultCutInside):
+		end = broken
+	case !d.fault.is(FaultEndInside):
+		return data, whole
+	}
+	switch at := d.fault.AtByte; {
+	case at == 0 && middle:
+		return data[:len(data)/2], end
+	case at > 0 && at < d.written+len(data):
+		return data[:at-d.written], end
+	}
+	return data, whole
 }
 
 // countContent gives the number of content frames and the index of the frame
@@ -166,27 +190,58 @@ func (d *delivery) body(body, hollow []byte, latency time.Duration) {
 	if !d.before() {
 		return
 	}
-	if d.fault.is(FaultStallMid) || d.fault.is(FaultSlow) {
+	if d.fault.is(FaultSlow) {
 		d.late += d.fault.pause()
 	}
 	if !d.wait(latency) {
 		return
 	}
 	d.w.Header().Set("Content-Type", "application/json")
-	switch {
-	case d.fault.is(FaultCut):
-		_, _ = d.w.Write(body[:len(body)/2])
-		_ = http.NewResponseController(d.w).Flush()
-		d.reset()
-		return
-	case d.fault.is(FaultBadFrame):
-		body = body[:len(body)/2]
-	case d.fault.is(FaultMissingEnd), d.fault.is(FaultMissingTail):
+	if d.fault.is(FaultMissingEnd) || d.fault.is(FaultNoFinish) || d.fault.is(FaultMissingTail) {
 		_, _ = d.w.Write(hollow)
 		return
 	}
+	part, end := d.part(body)
+	if len(part) == len(body) {
+		d.complete()
+		_, _ = d.w.Write(body)
+		return
+	}
+	_, _ = d.w.Write(part)
+	if end != stopped {
+		d.rest(body[len(part):], end, latency)
+	}
+}
+
+// rest goes on after a part of a body went out: with a reset, or with silence and
+// what is left.
+func (d *delivery) rest(left []byte, end ending, latency time.Duration) {
+	_ = http.NewResponseController(d.w).Flush()
+	if end == broken {
+		d.reset()
+		return
+	}
+	d.late += d.fault.pause()
+	if !d.wait(latency) {
+		return
+	}
 	d.complete()
-	_, _ = d.w.Write(body)
+	_, _ = d.w.Write(left)
+}
+
+// part gives of a body that is not streamed what goes out before a fault of the
+// middle, and what follows.
+func (d *delivery) part(body []byte) ([]byte, ending) {
+	half := body[:len(body)/2]
+	switch {
+	case d.fault.is(FaultCut):
+		return half, broken
+	case d.fault.is(FaultBadFrame):
+		return half, stopped
+	case d.fault.is(FaultStallMid):
+		return half, whole
+	}
+	return d.inside(body, true)
 }
 
 // reset ends the connection with an RST, as a crashed peer or a middlebox does.

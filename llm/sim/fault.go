@@ -26,18 +26,21 @@ const (
 	FaultStall       = "stall"        // silence of for_ms before the first byte
 	FaultStallMid    = "stall_mid"    // silence of for_ms in the middle
 	FaultSlow        = "slow"         // for_ms more before each event
-	FaultCut         = "cut"          // connection reset in the middle
+	FaultCut         = "cut"          // connection reset in the middle, between two events
+	FaultCutInside   = "cut_inside"   // connection reset in the middle of an event, or at at_byte
+	FaultEndInside   = "end_inside"   // the same with a clean end
 	FaultBadFrame    = "bad_frame"    // a frame with a wrong checksum, an event of broken JSON
-	FaultException   = "exception"    // an error event in the middle, then a clean end; code
+	FaultException   = "exception"    // an error event in the middle, then a clean end, or the same error in place of a whole answer; code
 	FaultMissingEnd  = "missing_end"  // clean end before the finish or messageStop
+	FaultNoFinish    = "no_finish"    // the finish or messageStop is left out, what follows it is there
 	FaultMissingTail = "missing_tail" // the finish is there, what follows it ([DONE], metadata) is not
 	FaultFinish      = "finish"       // a whole answer whose finish or stop reason is code
 )
 
 var faultKinds = []string{
 	FaultThrottle, FaultQuota, FaultServerError, FaultUnavailable, FaultTimeout, FaultNotReady, FaultModelError,
-	FaultAccessDenied, FaultNotFound, FaultReset, FaultStall, FaultStallMid, FaultSlow, FaultCut, FaultBadFrame,
-	FaultException, FaultMissingEnd, FaultMissingTail, FaultFinish,
+	FaultAccessDenied, FaultNotFound, FaultReset, FaultStall, FaultStallMid, FaultSlow, FaultCut, FaultCutInside,
+	FaultEndInside, FaultBadFrame, FaultException, FaultMissingEnd, FaultNoFinish, FaultMissingTail, FaultFinish,
 }
 
 // A Fault breaks calls that are otherwise valid. Of several active ones the
@@ -58,6 +61,10 @@ type Fault struct {
 	ForMS int `json:"for_ms,omitempty"`
 	// RetryAfterS goes out as Retry-After, in seconds; 0 sends none.
 	RetryAfterS int `json:"retry_after_s,omitempty"`
+	// AtByte is how many bytes of the answer's body go out before "cut_inside"
+	// and "end_inside"; an answer that is no longer stays whole. 0 is half of
+	// the event in the middle.
+	AtByte int `json:"at_byte,omitempty"`
 	// Code is the exception's name for "exception" (default
 	// modelStreamErrorException or server_error), the reason for "finish".
 	Code string `json:"code,omitempty"`
@@ -67,10 +74,12 @@ func (f *Fault) validate() error {
 	switch {
 	case !slices.Contains(faultKinds, f.Kind):
 		return fmt.Errorf("fault kind %q is unknown; known: %v", f.Kind, faultKinds)
-	case f.Skip < 0 || f.Count < 0 || f.ForMS < 0 || f.RetryAfterS < 0:
+	case f.Skip < 0 || f.Count < 0 || f.ForMS < 0 || f.RetryAfterS < 0 || f.AtByte < 0:
 		return fmt.Errorf("fault %s: a number is negative", f.Kind)
 	case !(f.Rate >= 0 && f.Rate <= 1):
 		return fmt.Errorf("fault %s: rate %v is outside 0..1", f.Kind, f.Rate)
+	case f.AtByte > 0 && f.Kind != FaultCutInside && f.Kind != FaultEndInside:
+		return fmt.Errorf("fault %s: at_byte is for %s and %s", f.Kind, FaultCutInside, FaultEndInside)
 	case f.Kind == FaultFinish && f.Code == "":
 		return fmt.Errorf("fault finish: code is missing; it is the reason to send")
 	}

@@ -43,6 +43,8 @@ func (f *Fault) set(key, value string) error {
 		f.Skip, err = strconv.Atoi(value)
 	case "for_ms":
 		f.ForMS, err = strconv.Atoi(value)
+	case "at_byte":
+		f.AtByte, err = strconv.Atoi(value)
 	case "retry_after_s":
 		f.RetryAfterS, err = strconv.Atoi(value)
 	default:

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func streamBedrock(t *testing.T, s *sim.Server) outcome {
 	t.Helper()
 	begin := time.Now()
 	got, err := collect(t, bedrockClient(t, s), &bedrockruntime.ConverseStreamInput{ModelId: aws.String(claude), Messages: userSays("Tell me of the sea")})
-	return outcome{err: err, text: got.Text != "", finish: got.Stop != "", tail: len(got.Events) == 3, took: time.Since(begin)}
+	return outcome{err: err, text: got.Text != "", finish: got.Stop != "", tail: slices.Contains(got.Events, "metadata"), took: time.Since(begin)}
 }
 
 func streamOpenAI(t *testing.T, s *sim.Server) outcome {
@@ -64,8 +65,10 @@ func TestFaultsOfStreams(t *testing.T) {
 		"stall_mid":    {fault: sim.Fault{Kind: sim.FaultStallMid, ForMS: 120}, text: true, finish: true, tail: true, least: 120 * time.Millisecond},
 		"slow":         {fault: sim.Fault{Kind: sim.FaultSlow, ForMS: 5}, text: true, finish: true, tail: true, least: 50 * time.Millisecond},
 		"cut":          {fault: sim.Fault{Kind: sim.FaultCut}, err: true, text: true},
+		"cut_inside":   {fault: sim.Fault{Kind: sim.FaultCutInside}, err: true, text: true},
 		"exception":    {fault: sim.Fault{Kind: sim.FaultException}, err: true, text: true},
 		"missing_end":  {fault: sim.Fault{Kind: sim.FaultMissingEnd}, text: true},
+		"no_finish":    {fault: sim.Fault{Kind: sim.FaultNoFinish}, text: true, tail: true},
 		"missing_tail": {fault: sim.Fault{Kind: sim.FaultMissingTail}, text: true, finish: true},
 	}
 	wires := map[sim.Kind]func(*testing.T, *sim.Server) outcome{sim.OpenAI: streamOpenAI, sim.Bedrock: streamBedrock}
@@ -84,7 +87,7 @@ func TestFaultsOfStreams(t *testing.T) {
 				model := map[sim.Kind]string{sim.OpenAI: gpt, sim.Bedrock: claude}[kind]
 				eventually(t, "all calls are settled", func() bool {
 					st := s.Stats()[model]
-					return st.Calls == st.OK+st.Error && (st.OK > 0) == (tt.tail && !tt.err)
+					return st.Calls == st.OK+st.Error && (st.OK > 0) == (tt.finish && tt.tail && !tt.err)
 				})
 			})
 		}
@@ -159,8 +162,11 @@ func TestFaultsOfWholeAnswers(t *testing.T) {
 	for kind, check := range map[string]func(a answer) bool{
 		sim.FaultReset:      func(a answer) bool { return a.err != nil && a.status == 0 },
 		sim.FaultCut:        func(a answer) bool { return a.err != nil && a.status == 200 },
+		sim.FaultCutInside:  func(a answer) bool { return a.err != nil && a.status == 200 && len(a.body) > 0 },
+		sim.FaultEndInside:  func(a answer) bool { return a.err == nil && len(a.body) > 0 && !json.Valid(a.body) },
 		sim.FaultBadFrame:   func(a answer) bool { return a.err == nil && !json.Valid(a.body) },
 		sim.FaultMissingEnd: func(a answer) bool { return a.err == nil && !contains(a.body, "assistant") },
+		sim.FaultNoFinish:   func(a answer) bool { return a.err == nil && !contains(a.body, "assistant") },
 	} {
 		t.Run(kind, func(t *testing.T) {
 			s := start(t, sim.Config{Kind: sim.OpenAI, Faults: []sim.Fault{{Kind: kind}}})
@@ -172,6 +178,75 @@ func TestFaultsOfWholeAnswers(t *testing.T) {
 				t.Errorf("bedrock: %+v", a)
 			}
 		})
+	}
+}
+
+// TestEndInside: the answer ends at the byte that was asked for, by a reset or
+// cleanly, and one that is no longer stays whole.
+func TestEndInside(t *testing.T) {
+	models := map[sim.Kind]string{sim.OpenAI: gpt, sim.Bedrock: claude}
+	calls := map[sim.Kind][2]string{
+		sim.OpenAI:  {chatPath, chatBody("Tell me of the sea", `"stream":true`)},
+		sim.Bedrock: {"/model/" + url.PathEscape(claude) + "/converse-stream", converseBody("Tell me of the sea", "")},
+	}
+	for kind, call := range calls {
+		for _, how := range []string{sim.FaultCutInside, sim.FaultEndInside} {
+			for _, at := range []int{1, 300, 1 << 20} {
+				s := start(t, sim.Config{Kind: kind, Faults: []sim.Fault{{Kind: how, AtByte: at}}})
+				a := post(t, s, call[0], call[1])
+				broken, ok := at < 1<<20, 1
+				if broken {
+					ok = 0
+				}
+				if (a.err != nil) != (broken && how == sim.FaultCutInside) || (len(a.body) == at) != broken {
+					t.Errorf("%s %s at %d: %d bytes, %v", kind, how, at, len(a.body), a.err)
+				}
+				eventually(t, "the call is settled", func() bool { st := s.Stats()[models[kind]]; return st.OK == ok && st.Error == 1-ok })
+			}
+		}
+	}
+}
+
+// TestStallInsideWholeAnswer: the first half arrives before the silence.
+func TestStallInsideWholeAnswer(t *testing.T) {
+	s := start(t, sim.Config{Kind: sim.OpenAI, Faults: []sim.Fault{{Kind: sim.FaultStallMid, ForMS: 60_000, Count: 1}, {Kind: sim.FaultStallMid, ForMS: 20}}})
+	c := transport(t)
+	c.Timeout = 200 * time.Millisecond
+	if a := send(t, c, s, "POST", chatPath, chatBody("Hi", "")); a.err == nil || a.status != 200 || len(a.body) == 0 {
+		t.Errorf("%d %q %v", a.status, a.body, a.err)
+	}
+	if a := post(t, s, chatPath, chatBody("Hi", "")); a.err != nil || !json.Valid(a.body) {
+		t.Errorf("%q %v", a.body, a.err)
+	}
+}
+
+// TestExceptionOfWholeAnswer: what a stream states as an event is the answer of a
+// call that is not streamed.
+func TestExceptionOfWholeAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		kind             sim.Kind
+		code, word, path string
+		status           int
+	}{
+		{sim.OpenAI, "", `"type":"server_error"`, chatPath, 500},
+		{sim.OpenAI, "rate_limit_exceeded", `"code":"rate_limit_exceeded"`, chatPath, 429},
+		{sim.OpenAI, "invalid_request_error", `"type":"invalid_request_error"`, chatPath, 400},
+		{sim.OpenAI, "something_new", `"type":"something_new"`, chatPath, 500},
+		{sim.Bedrock, "", "ModelErrorException", "", 424},
+		{sim.Bedrock, "modelStreamErrorException", "ModelErrorException", "", 424},
+		{sim.Bedrock, "throttlingException", "ThrottlingException", "", 429},
+		{sim.Bedrock, "validationException", "ValidationException", "", 400},
+		{sim.Bedrock, "somethingNewException", "SomethingNewException", "", 500},
+	} {
+		s := start(t, sim.Config{Kind: tt.kind, Faults: []sim.Fault{{Kind: sim.FaultException, Code: tt.code}}})
+		path, body := tt.path, chatBody("Hi", "")
+		if tt.kind == sim.Bedrock {
+			path, body = "/model/"+url.PathEscape(claude)+"/converse", converseBody("Hi", "")
+		}
+		a := post(t, s, path, body)
+		if said := string(a.body) + a.header.Get("X-Amzn-Errortype"); a.status != tt.status || !strings.Contains(said, tt.word) {
+			t.Errorf("%s %q: %d %s", tt.kind, tt.code, a.status, said)
+		}
 	}
 }
 
@@ -253,10 +328,13 @@ func TestStallEndsWithCaller(t *testing.T) {
 func TestParseFault(t *testing.T) {
 	f, err := sim.ParseFault("stall: count=3, for_ms=5000, model=us.a:b, rate=0.5, skip=1, retry_after_s=2, code=x")
 	want := sim.Fault{Kind: "stall", Count: 3, ForMS: 5000, Model: "us.a:b", Rate: 0.5, Skip: 1, RetryAfterS: 2, Code: "x"}
+	if inside, err := sim.ParseFault("cut_inside: at_byte=7"); err != nil || inside != (sim.Fault{Kind: sim.FaultCutInside, AtByte: 7}) {
+		t.Errorf("%+v %v", inside, err)
+	}
 	if err != nil || f != want {
 		t.Errorf("%+v %v", f, err)
 	}
-	for _, bad := range []string{"", "nothing", "stall: count", "stall: count=x", "stall: colour=red", "finish", "stall: count=-1"} {
+	for _, bad := range []string{"", "nothing", "stall: count", "stall: count=x", "stall: colour=red", "finish", "stall: count=-1", "end_inside: at_byte=-1", "cut: at_byte=1"} {
 		if _, err := sim.ParseFault(bad); err == nil {
 			t.Errorf("%q was read", bad)
 		}

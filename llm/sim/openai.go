@@ -118,7 +118,7 @@ func (s *Server) serveChat(w http.ResponseWriter, r *http.Request, start time.Ti
 	if rep == nil {
 		return
 	}
-	if e := oaFault(d.fault, model); e != nil {
+	if e := oaFault(d.fault, model, call.stream); e != nil {
 		e.write(w, d.fault.RetryAfterS)
 		return
 	}

@@ -46,8 +46,8 @@ func orNull(s string) any {
 }
 
 // oaFault is the error that a fault answers with, nil for one that breaks the
-// answer itself.
-func oaFault(f *Fault, model string) *oaError {
+// answer itself. An exception does that to a stream only.
+func oaFault(f *Fault, model string, stream bool) *oaError {
 	if f == nil {
 		return nil
 	}
@@ -67,8 +67,30 @@ func oaFault(f *Fault, model string) *oaError {
 		return &oaError{403, "Project does not have access to model `" + model + "`.", "invalid_request_error", "", "model_not_found"}
 	case FaultNotFound:
 		return oaNoModel(model)
+	case FaultException:
+		if !stream {
+			return oaException(f.Code, model)
+		}
 	}
 	return nil
+}
+
+// oaException is the error of a code, or of a type, that a stream states; "" is
+// server_error.
+func oaException(name, model string) *oaError {
+	for _, kind := range faultKinds {
+		if e := oaFault(&Fault{Kind: kind}, model, true); e != nil && e.code == name && name != "" {
+			return e
+		}
+	}
+	if name == "invalid_request_error" {
+		return badRequest("", "", "The request is not valid.")
+	}
+	e := oaServerError()
+	if name != "" {
+		e.typ = name
+	}
+	return e
 }
 
 func oaServerError() *oaError {

@@ -33,7 +33,8 @@ type Persona struct {
 	InvalidJSONRate, SchemaBreakRate float64
 	// ToolMissRate is the share of due tool calls that are left out or wrong.
 	ToolMissRate float64
-	// ContextTokens refuses longer input as the vendor does; 0 has no limit.
+	// ContextTokens refuses longer input as the vendor does, and ends an answer
+	// that would reach beyond it, recorded ones apart; 0 has no limit.
 	ContextTokens int
 
 	// Quality is the mean correctness of the answers, each 1, 0.5 or 0; nil

@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"net/url"
 	"strings"
@@ -275,6 +276,33 @@ func TestUsageAndLimits(t *testing.T) {
 	}
 	if a = post(t, s, chatPath, chatBody(strings.Repeat("long ", 1000), "")); a.status != 400 || !contains(a.body, "context_length_exceeded") {
 		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// TestFullContext: an answer ends where the model's context does, each wire has
+// its own word for it, and a smaller limit of the request's comes first.
+func TestFullContext(t *testing.T) {
+	p := sim.Persona{OutputTokens: 500, ContextTokens: 300}
+	long := strings.Repeat("long ", 160) // 200 tokens
+	path := "/model/" + url.PathEscape(claude) + "/converse"
+	limited := func(n int) string { return fmt.Sprintf(`"inferenceConfig":{"maxTokens":%d}`, n) }
+	for _, tt := range []struct {
+		kind             sim.Kind
+		path, body, want string
+	}{
+		{sim.OpenAI, chatPath, chatBody(long, ""), `"finish_reason":"length"`},
+		{sim.OpenAI, chatPath, chatBody(long, ""), `"completion_tokens":100,`},
+		{sim.Bedrock, path, converseBody(long, ""), `"stopReason":"model_context_window_exceeded"`},
+		{sim.Bedrock, path, converseBody(long, ""), `"outputTokens":100,`},
+		{sim.Bedrock, path, converseBody(long, limited(400)), `"stopReason":"model_context_window_exceeded"`},
+		{sim.Bedrock, path, converseBody(long, limited(50)), `"stopReason":"max_tokens"`},
+		{sim.Bedrock, path, converseBody(strings.Repeat(long, 2), ""), `Input is too long`},
+		{sim.Bedrock, path, turnsBody(hi+","+use+","+user(strings.Replace(result, `{"text":`, `{"json":{"a":`+quoted(strings.Repeat(long, 2))+`}},{"text":`, 1)), weatherConfig), `Input is too long`},
+	} {
+		s := start(t, sim.Config{Kind: tt.kind, Personas: map[string]sim.Persona{"*": p}})
+		if a := post(t, s, tt.path, tt.body); !contains(a.body, tt.want) {
+			t.Errorf("%s: %d %s lacks %s", tt.kind, a.status, a.body, tt.want)
+		}
 	}
 }
 

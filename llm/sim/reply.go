@@ -10,8 +10,9 @@ type reply struct {
 	text    string
 	refusal string
 	calls   []recordedCall
-	// cut tells that the limit of tokens ended the text.
-	cut bool
+	// cut tells that the limit of tokens ended the text, full that the limit was
+	// what the question left of the model's context.
+	cut, full bool
 	// finish is the reason in the wire's own word, where the record or a fault
 	// sets it.
 	finish string
@@ -66,7 +67,8 @@ func (s *Server) reply(a *ask) (*reply, bool) {
 	return out, true
 }
 
-// bill sets the usage and cuts the text where the request's limit ends it.
+// bill sets the usage and cuts the text where the request's limit, or the end of
+// the context, ends it.
 func (out *reply) bill(a *ask, p Persona, output int) {
 	out.input = p.InputTokens
 	if out.input == 0 {
@@ -76,14 +78,28 @@ func (out *reply) bill(a *ask, p Persona, output int) {
 	if out.output == 0 {
 		out.output = estimateTokens(out.bytes())
 	}
-	if a.maxTokens > 0 && out.output > a.maxTokens {
-		out.output = a.maxTokens
+	limit, full := a.limit(p)
+	if limit > 0 && out.output > limit {
+		out.output = limit
 		// A verdict is as long as it is, whatever the dial of tokens says.
-		if len(out.calls) == 0 && (a.judging == nil || len(out.text) > a.maxTokens*4) {
-			out.cut = true
-			out.text = clip(out.text, a.maxTokens*4)
+		if len(out.calls) == 0 && (a.judging == nil || len(out.text) > limit*4) {
+			out.cut, out.full = true, full
+			out.text = clip(out.text, limit*4)
 		}
 	}
+}
+
+// limit is how many tokens the answer may have, 0 for any number; full tells
+// that it is the context that sets it.
+func (a *ask) limit(p Persona) (limit int, full bool) {
+	if p.ContextTokens == 0 {
+		return a.maxTokens, false
+	}
+	room := max(1, p.ContextTokens-estimateTokens(a.bytes))
+	if a.maxTokens > 0 && a.maxTokens <= room {
+		return a.maxTokens, false
+	}
+	return room, true
 }
 
 // reply turns a recorded line into an answer. The text is as recorded, whatever

@@ -31,13 +31,14 @@ func (s *Server) serveResponses(w http.ResponseWriter, r *http.Request, start ti
 	if rep == nil {
 		return
 	}
-	if e := oaFault(d.fault, model); e != nil {
+	stream := body["stream"] == true
+	if e := oaFault(d.fault, model, stream); e != nil {
 		e.write(w, d.fault.RetryAfterS)
 		return
 	}
 	d.tally, t.input, t.output = t, rep.input, rep.output
 	answer := newResponsesAnswer(a, rep)
-	if body["stream"] == true {
+	if stream {
 		d.stream(answer.script(), rep.latency, rep.ttft)
 	} else {
 		d.body(encode(answer.response("completed", true)), encode(answer.response("completed", false)), rep.latency)

@@ -1,0 +1,293 @@
+package llm_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"go.uber.org/goleak"
+
+	"understudy/llm"
+	"understudy/llm/bedrock"
+	"understudy/llm/openai"
+	"understudy/llm/sim"
+)
+
+// A spoke is one llm.Client and the simulator of its vendor. Whatever makes a
+// new one adds a row to spokes and passes what follows.
+type spoke struct {
+	kind   sim.Kind
+	model  string
+	client func(ep llm.Endpoint, root string, c *http.Client) (llm.Client, error)
+}
+
+var spokes = []spoke{
+	{sim.OpenAI, "gpt-4o", func(ep llm.Endpoint, root string, c *http.Client) (llm.Client, error) {
+		ep.Provider, ep.BaseURL = "openai", root+"/v1"
+		return openai.NewClient(ep, "sk-simulated", c)
+	}},
+	{sim.Bedrock, "us.anthropic.claude-3-5-sonnet-20241022-v2:0", func(ep llm.Endpoint, root string, c *http.Client) (llm.Client, error) {
+		ep.Provider, ep.BaseURL, ep.Region = "bedrock", root, "us-east-1"
+		return bedrock.NewClient(ep, bedrock.Credentials{Provider: credentials.NewStaticCredentialsProvider("AKIDANY", "SECRET", "")}, c)
+	}},
+}
+
+// words say one thing to each wire, in its own word.
+type words map[sim.Kind]string
+
+// The recorded answers, by question. The text is long enough for many events and
+// has characters of two, three and four bytes; the arguments would not survive
+// an encoder.
+const (
+	askText, askCall, askTwo, askBroken, askNothing = "Tell me.", "Weather in Oslo?", "Weather in Oslo and Rome?", "Break it.", "Say nothing."
+
+	speech = "Four score and seven years ago – naïve ☕, 𝄞 <&>\u2028 our fathers brought forth on this continent, a new nation."
+	opened = "Fou" // the first event's piece of it
+	oslo   = `{"city":  "Oslo", "n": 1.0, "z": 1e2, "a": null, "a": "\u00e9\/"}`
+	rome   = `{ "city" : "Røma <&>" }`
+	broken = `{"city": "Os`
+)
+
+// recordedAnswers writes the answers file that every simulator here reads.
+func recordedAnswers(t *testing.T) string {
+	t.Helper()
+	type call struct {
+		Name      string `json:"name"`
+		Arguments string `json:"arguments"`
+	}
+	var b bytes.Buffer
+	line := func(question, text string, calls ...call) {
+		_ = json.NewEncoder(&b).Encode(map[string]any{
+			"model": "*", "match": map[string]string{"last_user": question}, "text": text, "tool_calls": calls,
+			"usage": map[string]int{"input_tokens": 30, "output_tokens": 7},
+		})
+	}
+	line(askText, speech)
+	line(askNothing, "")
+	line(askCall, "", call{"weather", oslo})
+	line(askTwo, "So:", call{"weather", oslo}, call{"weather", rome})
+	line(askBroken, "", call{"weather", broken})
+	path := filepath.Join(t.TempDir(), "answers.jsonl")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A stage is a client before the simulator of its vendor, on loopback.
+type stage struct {
+	spoke
+	sim    *sim.Server
+	client llm.Client
+	heard  *recorder
+}
+
+// patient is an endpoint whose limits no slow machine reaches.
+func patient() llm.Endpoint {
+	ep := llm.DefaultEndpoint()
+	ep.Name, ep.Timeout, ep.StallTimeout = "cand", time.Minute, 30*time.Second
+	return ep
+}
+
+// newStage starts both; they end with the test, and a call that the simulator
+// still serves then fails it.
+func newStage(t *testing.T, sp spoke, ep llm.Endpoint, p sim.Persona, faults ...sim.Fault) *stage {
+	t.Helper()
+	server := must(sim.New(sim.Config{Kind: sp.kind, AnswersFile: recordedAnswers(t), Faults: faults,
+		Personas: map[string]sim.Persona{"*": p}}))(t)
+	if err := server.Start(context.Background(), "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	heard := &recorder{transport: &http.Transport{DisableCompression: true}}
+	t.Cleanup(func() {
+		heard.transport.CloseIdleConnections()
+		if err := server.Close(); err != nil {
+			t.Errorf("the simulator was not left idle: %v", err)
+		}
+	})
+	ep.Model = sp.model
+	client := must(sp.client(ep, server.URL(), &http.Client{Transport: heard}))(t)
+	return &stage{sp, server, client, heard}
+}
+
+// ask makes one call and sees that it was one on the wire as well.
+func (s *stage) ask(ctx context.Context, t *testing.T, req *llm.Request) (resp *llm.Response, err error, streamed bool) {
+	t.Helper()
+	call := must(s.client.Prepare(req))(t)
+	before := s.sim.Stats()[s.model].Calls
+	resp, err = s.client.Do(ctx, call)
+	if n := s.sim.Stats()[s.model].Calls - before; n > 1 {
+		t.Errorf("one Do made %d calls", n)
+	}
+	return resp, err, call.Streamed
+}
+
+// question is a request that may call tools, as the recorded answers do.
+func question(text string) *llm.Request {
+	schema := json.RawMessage(`{"type":"object","properties":{"city":{"type":"string"}}}`)
+	return &llm.Request{
+		Messages: []llm.Message{{Role: llm.RoleUser, Parts: []llm.Part{{Kind: llm.PartText, Text: text}}}},
+		Tools:    []llm.Tool{{Name: "weather", Parameters: schema}},
+	}
+}
+
+// A recorder passes requests on and keeps what came back, as far as the client
+// read it.
+type recorder struct {
+	transport *http.Transport
+	mu        sync.Mutex
+	body      []byte
+}
+
+func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := r.transport.RoundTrip(req)
+	if err == nil {
+		resp.Body = recordedBody{resp.Body, r}
+	}
+	return resp, err
+}
+
+func (r *recorder) bytes() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return bytes.Clone(r.body)
+}
+
+func (r *recorder) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.body = nil
+}
+
+type recordedBody struct {
+	io.ReadCloser
+	r *recorder
+}
+
+func (b recordedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.r.mu.Lock()
+	defer b.r.mu.Unlock()
+	b.r.body = append(b.r.body, p[:n]...)
+	return n, err
+}
+
+// leakless fails the test when, after its subtests, a goroutine runs that did
+// not run before.
+func leakless(t *testing.T) {
+	t.Helper()
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+}
+
+// said is all that a model wrote, in one line.
+func said(r *llm.Response) string {
+	s := r.Text
+	for _, c := range r.ToolCalls {
+		s += "|" + c.Name + " " + c.Arguments
+	}
+	return s
+}
+
+// owed reads what arrived of an answer without the clients' code: what whole
+// events said, and whether the last one of the stream is there.
+var owed = map[sim.Kind]func(*testing.T, []byte) (string, bool){sim.OpenAI: owedEvents, sim.Bedrock: owedFrames}
+
+func owedEvents(t *testing.T, b []byte) (string, bool) {
+	t.Helper()
+	var r llm.Response
+	// The end of a stream ends the line of its last word as well.
+	if text := strings.TrimRight(string(b), "\n"); strings.HasSuffix(text, "data: [DONE]") {
+		b = []byte(text + "\n\n")
+	}
+	events := strings.Split(string(b), "\n\n")
+	for _, e := range events[:len(events)-1] {
+		if e == "data: [DONE]" {
+			return said(&r), true
+		}
+		var c struct {
+			Choices []struct {
+				Delta struct {
+					Content   string
+					ToolCalls []struct {
+						Index    int
+						Function llm.ToolCall
+					} `json:"tool_calls"`
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(strings.TrimPrefix(e, "data: ")), &c); err != nil {
+			t.Fatalf("event %q: %v", e, err)
+		}
+		for _, choice := range c.Choices {
+			r.Text += choice.Delta.Content
+			for _, d := range choice.Delta.ToolCalls {
+				r.ToolCalls = grown(r.ToolCalls, d.Index, d.Function)
+			}
+		}
+	}
+	return said(&r), false
+}
+
+func owedFrames(t *testing.T, b []byte) (string, bool) {
+	t.Helper()
+	var r llm.Response
+	first := -1 // the block of the first call
+	in, decoder := bytes.NewReader(b), eventstream.NewDecoder()
+	for {
+		msg, err := decoder.Decode(in, nil)
+		if err != nil {
+			break
+		}
+		var e struct {
+			Index int `json:"contentBlockIndex"`
+			Start struct{ ToolUse *struct{ Name string } }
+			Delta struct {
+				Text    string
+				ToolUse *struct{ Input string }
+			}
+		}
+		if err := json.Unmarshal(msg.Payload, &e); err != nil {
+			t.Fatalf("frame %q: %v", msg.Payload, err)
+		}
+		r.Text += e.Delta.Text
+		if u := e.Start.ToolUse; u != nil {
+			if first < 0 {
+				first = e.Index
+			}
+			r.ToolCalls = grown(r.ToolCalls, e.Index-first, llm.ToolCall{Name: u.Name})
+		}
+		if u := e.Delta.ToolUse; u != nil {
+			r.ToolCalls = grown(r.ToolCalls, e.Index-first, llm.ToolCall{Arguments: u.Input})
+		}
+		if msg.Headers.Get(":event-type").String() == "metadata" {
+			return said(&r), true
+		}
+	}
+	for i := range r.ToolCalls {
+		if r.ToolCalls[i].Arguments == "" { // Converse writes no arguments as none
+			r.ToolCalls[i].Arguments = "{}"
+		}
+	}
+	return said(&r), false
+}
+
+// grown adds a piece to the call with that index.
+func grown(calls []llm.ToolCall, index int, piece llm.ToolCall) []llm.ToolCall {
+	if index == len(calls) {
+		calls = append(calls, llm.ToolCall{})
+	}
+	calls[index].Name += piece.Name
+	calls[index].Arguments += piece.Arguments
+	return calls
+}
