@@ -33,13 +33,18 @@ func TestOfficialClient(t *testing.T) {
 		}
 		w.Header().Set("Content-Type", "text/event-stream")
 		e := openai.StreamEncoder{ID: "chatcmpl-9", Model: "gpt-4-turbo", Created: 1700000000, IncludeUsage: true}
-		for _, ev := range [][]byte{
-			e.Role(false), e.Text("Let me "), e.Text("see."), e.Call(0, call.ID, call.Name), e.Arguments(0, call.Arguments[:5]), e.Arguments(0, call.Arguments[5:]),
-			e.Finish(llm.FinishToolCalls), e.Usage(llm.Usage{InputTokens: 5, OutputTokens: 2}), e.Done(),
-		} {
-			_, _ = w.Write(ev)
+		write := func(b []byte) {
+			_, _ = w.Write(b)
 			w.(http.Flusher).Flush()
 		}
+		for _, ev := range []llm.Event{
+			{Kind: llm.EventText, Text: "Let me "}, {Kind: llm.EventText, Text: "see."}, {Kind: llm.EventCall, ID: call.ID, Name: call.Name},
+			{Kind: llm.EventArguments, Text: call.Arguments[:5]}, {Kind: llm.EventArguments, Text: call.Arguments[5:]},
+			{Kind: llm.EventFinish, Finish: llm.FinishToolCalls}, {Kind: llm.EventUsage, Usage: llm.Usage{InputTokens: 5, OutputTokens: 2}},
+		} {
+			write(e.Append(nil, ev))
+		}
+		write(e.AppendDone(nil))
 	})
 	r := start(t, up, rigConfig{})
 	sdk := openaisdk.NewClient(option.WithBaseURL(r.url+"/v1"), option.WithAPIKey("sk-0123456789abcdef"), option.WithMaxRetries(0), option.WithHTTPClient(client(t)))

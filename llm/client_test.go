@@ -56,7 +56,6 @@ func TestConformance(t *testing.T) {
 		{"stalled stream", script{text: []string{"Hel"}, stall: true}, llm.ClassTimeout, llm.Response{Text: "Hel"}, 0},
 		{"cut connection", script{text: []string{"Hel"}, cut: true}, llm.ClassTruncated, llm.Response{Text: "Hel"}, 0},
 		{"clean end without a finish", script{text: []string{"Hel"}, noFinish: true}, llm.ClassTruncated, llm.Response{Text: "Hel"}, 0},
-		{"finish without the terminal event", script{text: []string{"Hel"}, finish: "stop", noEnd: true}, llm.ClassTruncated, llm.Response{Text: "Hel"}, 0},
 		{"exception: throttled", script{text: []string{"Hel"}, exception: "throttle"}, llm.ClassThrottled, llm.Response{Text: "Hel"}, 0},
 		{"exception: server", script{text: []string{"Hel"}, exception: "internal"}, llm.ClassOverloaded, llm.Response{Text: "Hel"}, 0},
 		{"exception: unknown", script{text: []string{"Hel"}, exception: "somethingNew"}, llm.ClassStream, llm.Response{Text: "Hel"}, 0},

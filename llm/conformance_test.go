@@ -85,7 +85,6 @@ var situations = []situation{
 	{name: "clean end inside an event", ask: askText, fault: sim.Fault{Kind: sim.FaultEndInside}, class: llm.ClassTruncated, wholeClass: llm.ClassMalformed, begun: true},
 	{name: "clean end before the finish", ask: askText, fault: sim.Fault{Kind: sim.FaultMissingEnd}, class: llm.ClassTruncated, wholeClass: llm.ClassMalformed, begun: true, all: true},
 	{name: "end without the finish", ask: askText, fault: sim.Fault{Kind: sim.FaultNoFinish}, class: llm.ClassTruncated, wholeClass: llm.ClassMalformed, begun: true, all: true},
-	{name: "clean end after the finish", ask: askText, fault: sim.Fault{Kind: sim.FaultMissingTail}, class: llm.ClassTruncated, wholeClass: llm.ClassMalformed, begun: true, all: true},
 	{name: "reset before a byte", ask: askText, fault: sim.Fault{Kind: sim.FaultReset}, class: llm.ClassNetwork},
 	{name: "broken event", ask: askText, fault: sim.Fault{Kind: sim.FaultBadFrame}, class: llm.ClassMalformed, wholeClass: llm.ClassMalformed, begun: true,
 		perKind: map[sim.Kind]llm.Class{sim.Bedrock: llm.ClassStream}},
@@ -116,6 +115,20 @@ var situations = []situation{
 
 	{name: "silence before the answer", ask: askText, fault: sim.Fault{Kind: sim.FaultStall, ForMS: forever}, ep: hurried, class: llm.ClassTimeout},
 	{name: "silence inside the answer", ask: askText, fault: sim.Fault{Kind: sim.FaultStallMid, ForMS: forever}, ep: impatient, class: llm.ClassTimeout, begun: true},
+}
+
+// TestEndAfterTheFinish: [DONE] is a part of OpenAI's answer; Bedrock's is whole
+// with messageStop, and only its usage is missing.
+func TestEndAfterTheFinish(t *testing.T) {
+	leakless(t)
+	for _, sp := range spokes {
+		s := newStage(t, sp, patient(), sim.Persona{}, sim.Fault{Kind: sim.FaultMissingTail})
+		resp, err, _ := s.ask(t.Context(), t, question(askText))
+		want := map[sim.Kind]llm.Class{sim.OpenAI: llm.ClassTruncated, sim.Bedrock: llm.ClassOK}[sp.kind]
+		if got := llm.ClassOf(err); got != want || resp == nil || resp.Text != spoken.Text || resp.Usage != nil && sp.kind == sim.Bedrock {
+			t.Errorf("%s: %s, %+v", sp.kind, got, resp)
+		}
+	}
 }
 
 // TestClientsAgainstSimulators runs every situation on every spoke, streamed and
@@ -293,7 +306,7 @@ func TestCutAtAnyByte(t *testing.T) {
 			t.Run(string(sp.kind)+"/"+how, func(t *testing.T) {
 				t.Parallel()
 				s := newStage(t, sp, patient(), sim.Persona{}, cutsEvery(7, how)...)
-				for !s.cutNext(t) {
+				for !s.cutNext(t, how) {
 				}
 			})
 		}
@@ -311,7 +324,7 @@ func cutsEvery(step int, how string) []sim.Fault {
 
 // cutNext makes a call whose answer ends too early, and tells whether it was
 // whole nevertheless.
-func (s *stage) cutNext(t *testing.T) bool {
+func (s *stage) cutNext(t *testing.T, how string) bool {
 	t.Helper()
 	s.heard.forget()
 	resp, err, streamed := s.ask(t.Context(), t, question(askTwo))
@@ -319,18 +332,17 @@ func (s *stage) cutNext(t *testing.T) bool {
 		t.Fatalf("no stream: %+v, %v", resp, err)
 	}
 	body := s.heard.bytes()
-	want, complete := owed[s.kind](t, body)
+	want, class, reset := owed[s.kind](t, body)
+	if how == sim.FaultCutInside {
+		class = reset
+	}
 	if got := said(resp); got != want {
 		t.Errorf("after %d bytes: got %q, want %q", len(body), got, want)
-	}
-	class := llm.ClassTruncated
-	if complete {
-		class = llm.ClassOK
 	}
 	if got := llm.ClassOf(err); got != class {
 		t.Fatalf("after %d bytes: class: got %s, want %s (%v)", len(body), got, class, err)
 	}
-	return complete
+	return class == llm.ClassOK && resp.Usage != nil
 }
 
 // prompt is a generous bound for what should take no time at all: the silence

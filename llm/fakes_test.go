@@ -32,7 +32,6 @@ type script struct {
 	cut       bool          // the connection after the text
 	garbage   bool          // a broken event or frame after the text
 	exception string        // inside the stream after the text
-	noEnd     bool          // finish, but no [DONE] or metadata
 	noFinish  bool          // a clean end of the body after the text
 }
 
@@ -106,27 +105,26 @@ func openaiHandler(t *testing.T, s script) http.HandlerFunc {
 		w.Header().Set("Content-Type", "text/event-stream")
 		e := &openai.StreamEncoder{ID: "chatcmpl-1", Model: "gpt-4o", Created: 1, IncludeUsage: true}
 		send := sender(w)
-		send(e.Role(false))
+		write := func(ev llm.Event) { send(e.Append(nil, ev)) }
+		write(llm.Event{Kind: llm.EventText})
 		for _, p := range s.text {
-			send(e.Text(p))
+			write(llm.Event{Kind: llm.EventText, Text: p})
 		}
 		if s.broken(r, func(code string) { send([]byte("data: "), envelope(code), []byte("\n\n")) },
 			func() { send([]byte("data: {\"choices\": nonsense}\n\n")) }) {
 			return
 		}
 		for i, c := range s.calls {
-			send(e.Call(i, c.ID, c.Name))
+			write(llm.Event{Kind: llm.EventCall, Index: i, ID: c.ID, Name: c.Name})
 			for _, piece := range halves(c.Arguments) {
-				send(e.Arguments(i, piece))
+				write(llm.Event{Kind: llm.EventArguments, Index: i, Text: piece})
 			}
 		}
-		send(e.Finish(s.finish))
+		write(llm.Event{Kind: llm.EventFinish, Finish: s.finish})
 		if s.usage != nil {
-			send(e.Usage(*s.usage))
+			write(llm.Event{Kind: llm.EventUsage, Usage: *s.usage})
 		}
-		if !s.noEnd {
-			send(e.Done())
-		}
+		send(e.AppendDone(nil))
 	}
 }
 
@@ -185,9 +183,6 @@ func bedrockHandler(t *testing.T, s script) http.HandlerFunc {
 			event("contentBlockStop", `{"contentBlockIndex":%d}`, i+1)
 		}
 		event("messageStop", `{"stopReason":%s}`, quote(stops[s.finish]))
-		if s.noEnd {
-			return
-		}
 		if u := s.usage; u != nil {
 			event("metadata", `{"usage":{"inputTokens":%d,"outputTokens":%d,"cacheReadInputTokens":%d},"metrics":{"latencyMs":1}}`,
 				u.InputTokens-u.CachedInputTokens, u.OutputTokens, u.CachedInputTokens)

@@ -200,10 +200,10 @@ func said(r *llm.Response) string {
 }
 
 // owed reads what arrived of an answer without the clients' code: what whole
-// events said, and whether the last one of the stream is there.
-var owed = map[sim.Kind]func(*testing.T, []byte) (string, bool){sim.OpenAI: owedEvents, sim.Bedrock: owedFrames}
+// events said, and the class that a clean end there, and a reset, must have.
+var owed = map[sim.Kind]func(*testing.T, []byte) (text string, clean, reset llm.Class){sim.OpenAI: owedEvents, sim.Bedrock: owedFrames}
 
-func owedEvents(t *testing.T, b []byte) (string, bool) {
+func owedEvents(t *testing.T, b []byte) (string, llm.Class, llm.Class) {
 	t.Helper()
 	var r llm.Response
 	// The end of a stream ends the line of its last word as well.
@@ -213,7 +213,7 @@ func owedEvents(t *testing.T, b []byte) (string, bool) {
 	events := strings.Split(string(b), "\n\n")
 	for _, e := range events[:len(events)-1] {
 		if e == "data: [DONE]" {
-			return said(&r), true
+			return said(&r), llm.ClassOK, llm.ClassOK
 		}
 		var c struct {
 			Choices []struct {
@@ -236,19 +236,23 @@ func owedEvents(t *testing.T, b []byte) (string, bool) {
 			}
 		}
 	}
-	return said(&r), false
+	return said(&r), llm.ClassTruncated, llm.ClassTruncated
 }
 
-func owedFrames(t *testing.T, b []byte) (string, bool) {
+func owedFrames(t *testing.T, b []byte) (string, llm.Class, llm.Class) {
 	t.Helper()
 	var r llm.Response
 	first := -1 // the block of the first call
 	in, decoder := bytes.NewReader(b), eventstream.NewDecoder()
-	for {
+	stopped := false
+	for in.Len() > 0 {
+		at := in.Len()
 		msg, err := decoder.Decode(in, nil)
 		if err != nil {
+			in.Reset(b[len(b)-at:])
 			break
 		}
+		stopped = stopped || msg.Headers.Get(":event-type").String() == "messageStop"
 		var e struct {
 			Index int `json:"contentBlockIndex"`
 			Start struct{ ToolUse *struct{ Name string } }
@@ -271,7 +275,7 @@ func owedFrames(t *testing.T, b []byte) (string, bool) {
 			r.ToolCalls = grown(r.ToolCalls, e.Index-first, llm.ToolCall{Arguments: u.Input})
 		}
 		if msg.Headers.Get(":event-type").String() == "metadata" {
-			return said(&r), true
+			return said(&r), llm.ClassOK, llm.ClassOK
 		}
 	}
 	for i := range r.ToolCalls {
@@ -279,7 +283,10 @@ func owedFrames(t *testing.T, b []byte) (string, bool) {
 			r.ToolCalls[i].Arguments = "{}"
 		}
 	}
-	return said(&r), false
+	if stopped && in.Len() == 0 { // whole, though its usage is missing
+		return said(&r), llm.ClassOK, llm.ClassTruncated
+	}
+	return said(&r), llm.ClassTruncated, llm.ClassTruncated
 }
 
 // grown adds a piece to the call with that index.

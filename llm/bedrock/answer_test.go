@@ -106,13 +106,16 @@ func TestStream(t *testing.T) {
 				{Path: "/output/message/content/2", Severity: llm.Blocking, Action: llm.Dropped, Reason: "media_answer: an answer that is not text cannot be compared"},
 				{Path: "/pondering", Severity: llm.Semantic, Action: llm.Dropped, Reason: "unknown_block: a piece of the answer of a kind that is not known is left out"}}}},
 		{"no messageStop", ev(text, meta), llm.ClassTruncated, llm.Response{Text: "a", Usage: two}},
-		{"no metadata", ev(text, stop), llm.ClassTruncated, llm.Response{Text: "a", Finish: "stop", NativeFinish: "end_turn"}},
+		{"no metadata", ev(text, stop), llm.ClassOK, llm.Response{Text: "a", Finish: "stop", NativeFinish: "end_turn"}},
 		{"malformed by the model", ev(text, `messageStop {"stopReason":"malformed_model_output"}`, meta), llm.ClassMalformed, llm.Response{Text: "a", NativeFinish: "malformed_model_output", Usage: two}},
 		{"arguments without a start", ev(`contentBlockDelta {"contentBlockIndex":1,"delta":{"toolUse":{"input":"{}"}}}`, stop, meta), llm.ClassMalformed, llm.Response{}},
 		{"a block that starts twice", ev(toolStart, toolStart), llm.ClassMalformed, llm.Response{ToolCalls: []llm.ToolCall{{ID: "t", Name: "f", Arguments: `{}`}}}},
 		{"a delta after the block's end", ev(text, `contentBlockStop {"contentBlockIndex":0}`, text), llm.ClassMalformed, llm.Response{Text: "a"}},
 		{"a block that changes its kind", ev(toolStart, `contentBlockDelta {"contentBlockIndex":1,"delta":{"text":"a"}}`), llm.ClassMalformed, llm.Response{ToolCalls: []llm.ToolCall{{ID: "t", Name: "f", Arguments: `{}`}}}},
-		{"content after the end", ev(text, stop, text, meta), llm.ClassMalformed, llm.Response{Text: "a"}},
+		{"content after the end", ev(text, stop, text, meta), llm.ClassMalformed, llm.Response{Text: "a", Finish: "stop", NativeFinish: "end_turn"}},
+		{"a second messageStop", ev(text, stop, stop), llm.ClassMalformed, llm.Response{Text: "a", Finish: "stop", NativeFinish: "end_turn"}},
+		{"metadata twice", ev(text, meta, meta, stop), llm.ClassMalformed, llm.Response{Text: "a", Usage: two}},
+		{"a message inside the message", ev(text, `messageStart {"role":"assistant"}`), llm.ClassMalformed, llm.Response{Text: "a"}},
 		{"no JSON", ev(`contentBlockDelta {"contentBlock`), llm.ClassMalformed, llm.Response{}},
 	}
 	for _, c := range cases {

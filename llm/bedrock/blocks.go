@@ -2,6 +2,7 @@ package bedrock
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -53,27 +54,31 @@ func (b *answerBuilder) gap(path string, k *gapKind) {
 // maxAnswerGaps bounds the gaps of one answer.
 const maxAnswerGaps = 64
 
-// finish sets why the answer ended. Calls make it tool_calls whatever the
-// service says, unless it was cut off or filtered; what the model wrote wrongly
-// is an error of ClassMalformed.
-func (b *answerBuilder) finish(stopReason string) error {
+// finish sets why the answer ended.
+func (b *answerBuilder) finish(stopReason string) (err error) {
 	b.resp.NativeFinish = stopReason
+	b.resp.Finish, err = finishOf(stopReason, len(b.resp.ToolCalls))
+	return err
+}
+
+// finishOf is OpenAI's word for a stop reason. Calls make it tool_calls whatever
+// the service says, unless the answer was cut off or filtered; what the model
+// wrote wrongly is an error of ClassMalformed.
+func finishOf(stopReason string, calls int) (llm.FinishReason, error) {
 	switch stopReason {
 	case "":
-		return malformed("read answer: it has no stop reason")
+		return "", malformed("read answer: it has no stop reason")
 	case "malformed_model_output", "malformed_tool_use":
-		return &llm.Error{Class: llm.ClassMalformed, Code: stopReason, Err: fmt.Errorf("read answer: the model's output is malformed")}
+		return "", &llm.Error{Class: llm.ClassMalformed, Code: stopReason, Err: errors.New("read answer: the model's output is malformed")}
 	case "max_tokens", "model_context_window_exceeded":
-		b.resp.Finish = llm.FinishLength
+		return llm.FinishLength, nil
 	case "content_filtered", "guardrail_intervened":
-		b.resp.Finish = llm.FinishContentFilter
-	default:
-		b.resp.Finish = llm.FinishStop
-		if len(b.resp.ToolCalls) > 0 {
-			b.resp.Finish = llm.FinishToolCalls
-		}
+		return llm.FinishContentFilter, nil
 	}
-	return nil
+	if calls > 0 {
+		return llm.FinishToolCalls, nil
+	}
+	return llm.FinishStop, nil
 }
 
 func malformed(format string, a ...any) error {

@@ -18,7 +18,8 @@ const requestIDHeader = "X-Amzn-Requestid"
 // pieceSize is how much of a stream one read may bring.
 const pieceSize = 32 << 10
 
-// readStream reads an event stream to its terminal events.
+// readStream reads an event stream to its end. A connection that breaks is an error
+// also after messageStop: usage is missing then, and the next call may do better.
 func readStream(x *exchange) (*llm.Response, error) {
 	var s Stream
 	var timing llm.Timing
@@ -43,10 +44,10 @@ func readStream(x *exchange) (*llm.Response, error) {
 	resp.Timing = timing
 	var e *llm.Error
 	switch {
-	case verdict == nil, fault == nil, errors.Is(fault, io.EOF):
-		return resp, verdict
 	case errors.As(fault, &e):
 		return resp, fault
+	case fault == nil, errors.Is(fault, io.EOF):
+		return resp, verdict
 	}
 	return resp, &llm.Error{Class: x.attempt.Class(fault, true), Err: fmt.Errorf("read stream: %w", fault)}
 }

@@ -14,23 +14,33 @@ import (
 const maxAnswer = 16 << 20
 
 // A Stream puts the events of ConverseStream together. It is strict: blocks are
-// told apart by their index, an event out of order is an error, and only a
-// stream that had both messageStop and metadata is complete. Not for concurrent
-// use; the zero value is ready.
+// told apart by their index, an event out of order is an error, and only
+// messageStop makes an answer whole. Usage comes with metadata, before or after;
+// a stream that ends without it is whole, and its usage unknown. Not for
+// concurrent use; the zero value is ready.
 type Stream struct {
+	// Emit, where not nil, gets the answer's pieces as they come. After an error
+	// it gets no more; EventFinish comes with messageStop alone.
+	Emit func(llm.Event)
+
 	blocks  map[int]*streamedBlock
+	calls   int
 	size    int
+	started bool
 	begun   bool
 	stop    *string
-	metaIn  bool
-	usage   *llm.Usage
-	unknown answerBuilder // only its gaps
-	err     error
+	// finished tells that stop was a reason that an answer may have.
+	finished bool
+	metaIn   bool
+	usage    *llm.Usage
+	unknown  answerBuilder // only its gaps
+	err      error
 }
 
 type streamedBlock struct {
 	kind     string // "text", "toolUse", or another member's name
 	closed   bool
+	call     int // the place of a toolUse among the calls
 	id, name string
 	data     []byte // text, or fragments of the arguments
 }
@@ -48,7 +58,7 @@ type streamEvent struct {
 // content.
 func (s *Stream) Begun() bool { return s.begun }
 
-// Complete tells whether both terminal events have come.
+// Complete tells whether nothing more has to come: messageStop and metadata have.
 func (s *Stream) Complete() bool { return s.stop != nil && s.metaIn }
 
 // Event takes the payload of an event by the name that its frame, or its line,
@@ -76,20 +86,70 @@ func (s *Stream) event(name string, payload []byte) error {
 		return malformed("read stream: %s after messageStop", name)
 	}
 	switch name {
+	case "messageStart":
+		if s.started || len(s.blocks) > 0 {
+			return malformed("read stream: messageStart inside the message")
+		}
+		s.started = true
 	case "contentBlockStart":
 		return s.open(e.Index, e.Start)
 	case "contentBlockDelta":
 		return s.delta(e.Index, e.Delta)
 	case "contentBlockStop":
 		if k := s.blocks[e.Index]; k != nil { // a text block without text has no start and no delta
-			k.closed = true
+			s.close(k)
 		}
 	case "messageStop":
-		s.stop = &e.StopReason
+		return s.finish(e.StopReason)
 	case "metadata":
+		if s.metaIn {
+			return malformed("read stream: metadata twice")
+		}
 		s.metaIn, s.usage = true, e.Usage.neutral()
+		if s.finished {
+			s.emitUsage()
+		}
 	}
 	return nil
+}
+
+func (s *Stream) emit(e llm.Event) {
+	if s.Emit != nil {
+		s.Emit(e)
+	}
+}
+
+// close ends a block. A call without an argument has {}, as OpenAI writes it.
+func (s *Stream) close(k *streamedBlock) {
+	if !k.closed && k.kind == "toolUse" && len(k.data) == 0 {
+		k.data = []byte("{}")
+		s.emit(llm.Event{Kind: llm.EventArguments, Index: k.call, Text: "{}"})
+	}
+	k.closed = true
+}
+
+// finish takes the terminal event.
+func (s *Stream) finish(reason string) error {
+	s.stop = &reason
+	finish, err := finishOf(reason, s.calls)
+	if err != nil {
+		return nil // the verdict of Response; what was paid for may still come
+	}
+	s.finished = true
+	for _, index := range slices.Sorted(maps.Keys(s.blocks)) {
+		s.close(s.blocks[index])
+	}
+	s.emit(llm.Event{Kind: llm.EventFinish, Finish: finish})
+	if s.metaIn {
+		s.emitUsage()
+	}
+	return nil
+}
+
+func (s *Stream) emitUsage() {
+	if s.usage != nil {
+		s.emit(llm.Event{Kind: llm.EventUsage, Usage: *s.usage})
+	}
 }
 
 // open begins a block of a kind that has a start event.
@@ -113,6 +173,9 @@ func (s *Stream) open(index int, start json.RawMessage) error {
 		return malformed("read stream: a tool call's start: %w", err)
 	}
 	k.id, k.name, s.begun = use.ToolUseID, use.Name, true
+	k.call = s.calls
+	s.calls++
+	s.emit(llm.Event{Kind: llm.EventCall, Index: k.call, ID: k.id, Name: k.name})
 	return nil
 }
 
@@ -161,7 +224,7 @@ func (s *Stream) delta(index int, raw json.RawMessage) error {
 			return malformed("read stream: a text delta: %w", err)
 		}
 		s.begun = s.begun || text != ""
-		return s.grow(k, text)
+		return s.grow(k, text, llm.EventText)
 	case kind == "toolUse":
 		var use struct {
 			Input string `json:"input"`
@@ -169,16 +232,19 @@ func (s *Stream) delta(index int, raw json.RawMessage) error {
 		if err := json.Unmarshal(value, &use); err != nil {
 			return malformed("read stream: a tool call's delta: %w", err)
 		}
-		return s.grow(k, use.Input)
+		return s.grow(k, use.Input, llm.EventArguments)
 	}
 	return nil // a kind that Response reports
 }
 
-func (s *Stream) grow(k *streamedBlock, piece string) error {
+func (s *Stream) grow(k *streamedBlock, piece string, kind llm.EventKind) error {
 	if s.size += len(piece); s.size > maxAnswer {
 		return malformed("read stream: the answer is longer than %d bytes", maxAnswer)
 	}
 	k.data = append(k.data, piece...)
+	if piece != "" {
+		s.emit(llm.Event{Kind: kind, Index: k.call, Text: piece})
+	}
 	return nil
 }
 
@@ -199,16 +265,13 @@ func (s *Stream) Response() (*llm.Response, error) {
 	}
 	b.resp.Gaps = append(b.resp.Gaps, s.unknown.resp.Gaps...)
 	b.resp.Usage = s.usage
-	var err error
-	switch {
-	case s.err != nil:
-		err = s.err
-	case s.stop == nil:
-		err = &llm.Error{Class: llm.ClassTruncated, Err: errors.New("read stream: it ended without messageStop")}
-	default:
-		if err = b.finish(*s.stop); err == nil && !s.metaIn {
-			err = &llm.Error{Class: llm.ClassTruncated, Err: errors.New("read stream: it ended without metadata")}
+	err := s.err
+	if s.stop != nil {
+		if verdict := b.finish(*s.stop); err == nil {
+			err = verdict
 		}
+	} else if err == nil {
+		err = &llm.Error{Class: llm.ClassTruncated, Err: errors.New("read stream: it ended without messageStop")}
 	}
 	return &b.resp, err
 }

@@ -148,12 +148,16 @@ func TestStreamOfAResponseIsThatResponse(t *testing.T) {
 	resp := &llm.Response{ID: "c", Model: "m", SystemFingerprint: "fp", Text: "a <b>\n", Finish: llm.FinishToolCalls, NativeFinish: "tool_calls", Usage: &usage,
 		ToolCalls: []llm.ToolCall{{ID: "x", Name: "f", Arguments: `{"k": 1.0}`}, {ID: "y", Name: "g", Arguments: ""}}}
 	e := StreamEncoder{ID: "c", Model: "m", Fingerprint: "fp", Created: 8, IncludeUsage: true}
-	stream := [][]byte{e.Role(false), e.Text("a <"), e.Text("b>\n"), e.Call(0, "x", "f"), e.Arguments(0, `{"k"`), e.Arguments(0, `: 1.0}`), e.Call(1, "y", "g"),
-		e.Finish(resp.Finish), e.Usage(usage), e.Done()}
-	a := Assembler{}
-	for _, p := range stream {
-		_, _ = a.Write(p)
+	var stream []byte
+	for _, ev := range []llm.Event{
+		{Kind: llm.EventText, Text: "a <"}, {Kind: llm.EventText, Text: "b>\n"}, {Kind: llm.EventCall, ID: "x", Name: "f"},
+		{Kind: llm.EventArguments, Text: `{"k"`}, {Kind: llm.EventArguments, Text: `: 1.0}`}, {Kind: llm.EventCall, Index: 1, ID: "y", Name: "g"},
+		{Kind: llm.EventFinish, Finish: resp.Finish}, {Kind: llm.EventUsage, Usage: usage},
+	} {
+		stream = e.Append(stream, ev)
 	}
+	a := Assembler{}
+	_, _ = a.Write(e.AppendDone(stream))
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +174,7 @@ func TestStreamOfAResponseIsThatResponse(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	if got := string(e.Text("x")); got != `data: {"id":"c","object":"chat.completion.chunk","created":8,"model":"m","system_fingerprint":"fp","choices":[{"index":0,"delta":{"content":"x"},"logprobs":null,"finish_reason":null}],"usage":null}`+"\n\n" {
+	if got := string(e.Append(nil, llm.Event{Kind: llm.EventText, Text: "x"})); got != `data: {"id":"c","object":"chat.completion.chunk","created":8,"model":"m","system_fingerprint":"fp","choices":[{"index":0,"delta":{"content":"x"},"logprobs":null,"finish_reason":null}],"usage":null}`+"\n\n" {
 		t.Errorf("chunk: %s", got)
 	}
 }

@@ -6,10 +6,10 @@ import (
 	"understudy/llm"
 )
 
-// A StreamEncoder writes an answer as OpenAI streams it: each method gives one
-// whole event, "data: …" and the blank line. The order of the calls is Role,
-// then Text, Refusal, Call and Arguments as the answer goes, then Finish, Usage
-// where it was asked for, and Done.
+// A StreamEncoder writes an answer as OpenAI streams it, each piece as one event,
+// "data: …" and the blank line. The role goes out before the first piece, id and
+// name of a call in its first chunk alone, the usage chunk only where it was asked
+// for. Not for concurrent use.
 type StreamEncoder struct {
 	// ID, Model, Fingerprint and Created stand in every chunk; Created is in
 	// seconds since 1970.
@@ -18,79 +18,80 @@ type StreamEncoder struct {
 	// IncludeUsage says that the caller asked for usage: every chunk but the
 	// usage chunk then carries "usage":null.
 	IncludeUsage bool
+
+	role bool
+	head []byte // what every chunk begins with
 }
 
-// Role is the first event: the role, with empty content, or null content where
-// the answer begins with a call.
-func (e *StreamEncoder) Role(callsFirst bool) []byte {
-	if callsFirst {
-		return e.delta(`{"role":"assistant","content":null}`, "")
+// Append adds the event's chunk to b, after the role where it is the first, and
+// nothing for usage that was not asked for.
+func (e *StreamEncoder) Append(b []byte, ev llm.Event) []byte {
+	if e.head == nil {
+		e.head = appendHead([]byte("data: "), "chat.completion.chunk", e.ID, e.Model, e.Fingerprint, e.Created)
 	}
-	return e.delta(`{"role":"assistant","content":"","refusal":null}`, "")
+	if ev.Kind == llm.EventUsage {
+		return e.appendUsage(b, &ev.Usage)
+	}
+	if !e.role {
+		e.role = true
+		role := `{"role":"assistant","content":"","refusal":null}`
+		if ev.Kind == llm.EventCall {
+			role = `{"role":"assistant","content":null}`
+		}
+		b = e.end(append(e.begin(b), role...), "")
+	}
+	b = e.begin(b)
+	switch ev.Kind {
+	case llm.EventText:
+		b = append(llm.AppendJSONString(append(b, `{"content":`...), ev.Text), '}')
+	case llm.EventRefusal:
+		b = append(llm.AppendJSONString(append(b, `{"refusal":`...), ev.Text), '}')
+	case llm.EventCall:
+		b = llm.AppendJSONString(append(appendCallHead(b, ev.Index), `,"id":`...), ev.ID)
+		b = appendFunction(append(b, `,"type":"function","function":`...), ev.Name, "")
+		b = append(b, `}]}`...)
+	case llm.EventArguments:
+		b = llm.AppendJSONString(append(appendCallHead(b, ev.Index), `,"function":{"arguments":`...), ev.Text)
+		b = append(b, `}}]}`...)
+	default: // the finish
+		b = append(b, `{}`...)
+	}
+	return e.end(b, string(ev.Finish))
 }
 
-// Text is a piece of text.
-func (e *StreamEncoder) Text(s string) []byte {
-	return e.delta(string(append(llm.AppendJSONString([]byte(`{"content":`), s), '}')), "")
+func appendCallHead(b []byte, index int) []byte {
+	return strconv.AppendInt(append(b, `{"tool_calls":[{"index":`...), int64(index), 10)
 }
 
-// Refusal is a piece of a refusal.
-func (e *StreamEncoder) Refusal(s string) []byte {
-	return e.delta(string(append(llm.AppendJSONString([]byte(`{"refusal":`), s), '}')), "")
+// begin opens a chunk up to its delta, end closes it.
+func (e *StreamEncoder) begin(b []byte) []byte {
+	return append(append(b, e.head...), `,"choices":[{"index":0,"delta":`...)
 }
 
-// Call opens the call with the given index; only here do id and name stand.
-func (e *StreamEncoder) Call(index int, id, name string) []byte {
-	b := callHead(index)
-	b = append(b, `,"id":`...)
-	b = llm.AppendJSONString(b, id)
-	b = append(b, `,"type":"function","function":`...)
-	b = appendFunction(b, name, "")
-	return e.delta(string(append(b, `}]}`...)), "")
-}
-
-// Arguments is a piece of the argument text of the call with the given index.
-func (e *StreamEncoder) Arguments(index int, piece string) []byte {
-	b := callHead(index)
-	b = append(b, `,"function":{"arguments":`...)
-	b = llm.AppendJSONString(b, piece)
-	return e.delta(string(append(b, `}}]}`...)), "")
-}
-
-func callHead(index int) []byte {
-	return strconv.AppendInt([]byte(`{"tool_calls":[{"index":`), int64(index), 10)
-}
-
-// Finish is the chunk that says why the answer ended.
-func (e *StreamEncoder) Finish(reason llm.FinishReason) []byte { return e.delta(`{}`, string(reason)) }
-
-// Usage is the chunk that OpenAI sends only when it was asked for: no choice,
-// and the counts.
-func (e *StreamEncoder) Usage(u llm.Usage) []byte {
-	b := appendHead([]byte("data: "), "chat.completion.chunk", e.ID, e.Model, e.Fingerprint, e.Created)
-	b = append(b, `,"choices":[],"usage":`...)
-	b = appendUsage(b, &u)
-	return append(b, "}\n\n"...)
-}
-
-// Done is the terminal event.
-func (e *StreamEncoder) Done() []byte { return []byte("data: [DONE]\n\n") }
-
-// Error is an event with an error envelope; a stream that has one has no Done.
-func (e *StreamEncoder) Error(message, kind, param, code string) []byte {
-	b := append([]byte("data: "), EncodeError(message, kind, param, code)...)
-	return append(b, "\n\n"...)
-}
-
-func (e *StreamEncoder) delta(delta, finish string) []byte {
-	b := appendHead([]byte("data: "), "chat.completion.chunk", e.ID, e.Model, e.Fingerprint, e.Created)
-	b = append(b, `,"choices":[{"index":0,"delta":`...)
-	b = append(b, delta...)
-	b = append(b, `,"logprobs":null,"finish_reason":`...)
-	b = appendOptional(b, finish)
+func (e *StreamEncoder) end(b []byte, finish string) []byte {
+	b = appendOptional(append(b, `,"logprobs":null,"finish_reason":`...), finish)
 	b = append(b, `}]`...)
 	if e.IncludeUsage {
 		b = append(b, `,"usage":null`...)
 	}
 	return append(b, "}\n\n"...)
+}
+
+// appendUsage adds the chunk without a choice that has the counts.
+func (e *StreamEncoder) appendUsage(b []byte, u *llm.Usage) []byte {
+	if !e.IncludeUsage {
+		return b
+	}
+	b = appendUsage(append(append(b, e.head...), `,"choices":[],"usage":`...), u)
+	return append(b, "}\n\n"...)
+}
+
+// AppendDone adds the terminal event. It belongs after a whole answer alone.
+func (e *StreamEncoder) AppendDone(b []byte) []byte { return append(b, "data: [DONE]\n\n"...) }
+
+// AppendError adds an event with an error envelope, which ends a stream in place of
+// the terminal event.
+func (e *StreamEncoder) AppendError(b []byte, message, kind, param, code string) []byte {
+	b = append(append(b, "data: "...), EncodeError(message, kind, param, code)...)
+	return append(b, "\n\n"...)
 }
