@@ -45,7 +45,7 @@ type env struct {
 
 func verbs() []*verb {
 	return []*verb{
-		runVerb, demoVerb, simVerb, checkVerb, statusVerb, reportVerb, exportVerb, diffVerb, judgeVerb, calibrateVerb, versionVerb,
+		runVerb, demoVerb, simVerb, checkVerb, statusVerb, reportVerb, exportVerb, diffVerb, translateVerb, judgeVerb, calibrateVerb, versionVerb,
 	}
 }
 

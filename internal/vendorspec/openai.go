@@ -20,7 +20,27 @@ func ReadOpenAI(t testing.TB) *OpenAI {
 	t.Helper()
 	var o OpenAI
 	read(t, "openai.openapi.json.gz", &o.document)
+	o.document, _ = nullable(o.document).(map[string]any)
 	return &o
+}
+
+// nullable writes OpenAPI's own "nullable" as JSON Schema has it.
+func nullable(v any) any {
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			v[i] = nullable(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = nullable(v[k])
+		}
+		if v["nullable"] == true {
+			delete(v, "nullable")
+			return map[string]any{"anyOf": []any{v, map[string]any{"type": "null"}}}
+		}
+	}
+	return v
 }
 
 // Schema compiles a schema of the definition by its name.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"understudy/llm"
 )
@@ -20,7 +21,8 @@ const maxAnswer = 16 << 20
 // concurrent use; the zero value is ready.
 type Stream struct {
 	// Emit, where not nil, gets the answer's pieces as they come. After an error
-	// it gets no more; EventFinish comes with messageStop alone.
+	// it gets no more. EventFinish comes when nothing can break the answer any
+	// more: with the later of messageStop and metadata, or with End.
 	Emit func(llm.Event)
 
 	blocks  map[int]*streamedBlock
@@ -29,12 +31,12 @@ type Stream struct {
 	started bool
 	begun   bool
 	stop    *string
-	// finished tells that stop was a reason that an answer may have.
-	finished bool
-	metaIn   bool
-	usage    *llm.Usage
-	unknown  answerBuilder // only its gaps
-	err      error
+	// last is the finish that waits.
+	last    *llm.Event
+	metaIn  bool
+	usage   *llm.Usage
+	unknown answerBuilder // only its gaps
+	err     error
 }
 
 type streamedBlock struct {
@@ -67,6 +69,23 @@ func (s *Stream) Complete() bool { return s.stop != nil && s.metaIn }
 func (s *Stream) Event(name string, payload []byte) error {
 	if s.err == nil {
 		s.err = s.event(name, payload)
+	}
+	return s.err
+}
+
+// Line takes one event, or an exception, in the form {"NAME": PAYLOAD}. What does
+// not have this form is an *llm.Error of ClassUntranslatable and is not taken; any
+// other error is the stream's own and stands, as that of Event does.
+func (s *Stream) Line(line []byte) error {
+	name, payload, ok := member(line)
+	if !ok || len(payload) == 0 || payload[0] != '{' {
+		return &llm.Error{Op: "read stream", Class: llm.ClassUntranslatable, Err: errors.New(`the line is no event of the form {"NAME": {…}}`)}
+	}
+	if !strings.HasSuffix(name, "Exception") {
+		return s.Event(name, payload)
+	}
+	if s.err == nil {
+		s.err = streamFault(frame{kind: "exception", name: name, payload: payload})
 	}
 	return s.err
 }
@@ -106,9 +125,7 @@ func (s *Stream) event(name string, payload []byte) error {
 			return malformed("read stream: metadata twice")
 		}
 		s.metaIn, s.usage = true, e.Usage.neutral()
-		if s.finished {
-			s.emitUsage()
-		}
+		s.emitLast()
 	}
 	return nil
 }
@@ -135,21 +152,35 @@ func (s *Stream) finish(reason string) error {
 	if err != nil {
 		return nil // the verdict of Response; what was paid for may still come
 	}
-	s.finished = true
 	for _, index := range slices.Sorted(maps.Keys(s.blocks)) {
 		s.close(s.blocks[index])
 	}
-	s.emit(llm.Event{Kind: llm.EventFinish, Finish: finish})
+	s.last = &llm.Event{Kind: llm.EventFinish, Finish: finish}
 	if s.metaIn {
-		s.emitUsage()
+		s.emitLast()
 	}
 	return nil
 }
 
-func (s *Stream) emitUsage() {
+// emitLast gives the finish, and the usage after it.
+func (s *Stream) emitLast() {
+	if s.last == nil {
+		return
+	}
+	s.emit(*s.last)
+	s.last = nil
 	if s.usage != nil {
 		s.emit(llm.Event{Kind: llm.EventUsage, Usage: *s.usage})
 	}
+}
+
+// End says that no event follows, and gives the verdict, as Response does.
+func (s *Stream) End() error {
+	_, err := s.Response()
+	if err == nil {
+		s.emitLast()
+	}
+	return err
 }
 
 // open begins a block of a kind that has a start event.

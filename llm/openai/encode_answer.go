@@ -141,16 +141,3 @@ func appendUsage(b []byte, u *llm.Usage) []byte {
 	number(`},"completion_tokens_details":{"reasoning_tokens":`, u.ReasoningTokens)
 	return append(b, `}}`...)
 }
-
-// EncodeError writes OpenAI's error envelope. An empty param or code is null,
-// as OpenAI writes them.
-func EncodeError(message, kind, param, code string) []byte {
-	b := llm.AppendJSONString([]byte(`{"error":{"message":`), message)
-	b = append(b, `,"type":`...)
-	b = llm.AppendJSONString(b, kind)
-	b = append(b, `,"param":`...)
-	b = appendOptional(b, param)
-	b = append(b, `,"code":`...)
-	b = appendOptional(b, code)
-	return append(b, `}}`...)
-}

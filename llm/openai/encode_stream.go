@@ -89,9 +89,10 @@ func (e *StreamEncoder) appendUsage(b []byte, u *llm.Usage) []byte {
 // AppendDone adds the terminal event. It belongs after a whole answer alone.
 func (e *StreamEncoder) AppendDone(b []byte) []byte { return append(b, "data: [DONE]\n\n"...) }
 
-// AppendError adds an event with an error envelope, which ends a stream in place of
-// the terminal event.
-func (e *StreamEncoder) AppendError(b []byte, message, kind, param, code string) []byte {
-	b = append(append(b, "data: "...), EncodeError(message, kind, param, code)...)
+// AppendError adds an event with the error envelope of err, which ends a stream in
+// place of the terminal event.
+func (e *StreamEncoder) AppendError(b []byte, err error) []byte {
+	message, kind, code := Envelope(err)
+	b = append(append(b, "data: "...), EncodeError(message, kind, "", code)...)
 	return append(b, "\n\n"...)
 }
