@@ -51,17 +51,30 @@ func (b *answerBuilder) block(path string, raw json.RawMessage) error {
 		}
 		b.text(s)
 	case "toolUse":
-		var use struct {
-			ToolUseID string          `json:"toolUseId"`
-			Name      string          `json:"name"`
-			Input     json.RawMessage `json:"input"`
-		}
-		if err := json.Unmarshal(value, &use); err != nil {
-			return malformed("read answer: a tool call: %w", err)
+		var use wireCall
+		if err := use.read(value); err != nil {
+			return err
 		}
 		b.call(use.ToolUseID, use.Name, use.Input)
 	default:
 		b.other(path, name)
+	}
+	return nil
+}
+
+// wireCall is a toolUse block, or its start.
+type wireCall struct {
+	ToolUseID string          `json:"toolUseId"`
+	Name      string          `json:"name"`
+	Input     json.RawMessage `json:"input"`
+}
+
+func (c *wireCall) read(raw json.RawMessage) error {
+	if err := json.Unmarshal(raw, c); err != nil {
+		return malformed("read answer: a tool call: %w", err)
+	}
+	if c.ToolUseID == "" || c.Name == "" {
+		return malformed("read answer: a tool call without id or name")
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package bedrock
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"hash/crc32"
 	"io"
@@ -229,7 +230,7 @@ func FuzzFrames(f *testing.F) {
 			}
 			_ = s.Event(fr.name, fr.payload)
 		}
-		if _, err := s.Response(); err == nil && !s.Complete() {
+		if _, err := s.Response(); err == nil && s.stop == nil {
 			t.Fatal("an answer without its end")
 		}
 	})
@@ -248,6 +249,40 @@ func FuzzStream(f *testing.F) {
 		if resp == nil || err == nil && resp.NativeFinish == "" {
 			t.Fatalf("got %+v, %v", resp, err)
 		}
-		_, _ = DecodeAnswer([]byte(payload1))
+	})
+}
+
+func FuzzDecodeAnswer(f *testing.F) {
+	f.Add([]byte(`{"output":{"message":{"content":[{"text":"a"},{"toolUse":{"toolUseId":"t","name":"f","input":{"a":1}}},{"x":null}]}},"stopReason":"tool_use","usage":{"inputTokens":1}}`))
+	f.Add([]byte(`{"output":{"message":{"content":[{"toolUse":{"input":[]}}]}},"stopReason":""}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		resp, err := DecodeAnswer(body)
+		switch {
+		case err == nil && (resp == nil || resp.NativeFinish == "" || resp.Finish == ""):
+			t.Fatalf("%q: %+v", body, resp)
+		case err != nil && llm.ClassOf(err) != llm.ClassMalformed:
+			t.Fatalf("%q: class %s", body, llm.ClassOf(err))
+		}
+	})
+}
+
+func FuzzClosedSchema(f *testing.F) {
+	f.Add([]byte(`{"type":"object","properties":{"a":{"type":"integer","minimum":1,"description":"x"},"b":{"anyOf":[{"type":"object"},true]}},"$defs":{"c":{"items":{"maxLength":2}}}}`))
+	f.Add([]byte(`{"type":"object","$ref":"#/$defs/c","$defs":{"c":{"$ref":"#/$defs/c"}}}`))
+	f.Fuzz(func(t *testing.T, schema []byte) {
+		if !json.Valid(schema) {
+			return
+		}
+		out, _, ok := closedSchema(schema)
+		if !ok {
+			return
+		}
+		again, changes, ok := closedSchema(out)
+		if !json.Valid(out) || !ok || len(changes) > 0 && string(again) != string(out) {
+			t.Fatalf("%s\ngives %s\nand then %s, %v", schema, out, again, changes)
+		}
+		if plain := plainSchema(schema); !json.Valid(plain) || !plainTop(plain) {
+			t.Fatalf("%s gives %s", schema, plain)
+		}
 	})
 }

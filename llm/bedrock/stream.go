@@ -65,9 +65,9 @@ func (s *Stream) Complete() bool { return s.stop != nil && s.metaIn }
 
 // Event takes the payload of an event by the name that its frame, or its line,
 // gives it. An event of an unknown name is counted as a gap. The first error
-// stands; later events are ignored.
+// stands; events after it, and after the stream is complete, are ignored.
 func (s *Stream) Event(name string, payload []byte) error {
-	if s.err == nil {
+	if s.err == nil && !s.Complete() {
 		s.err = s.event(name, payload)
 	}
 	return s.err
@@ -84,7 +84,7 @@ func (s *Stream) Line(line []byte) error {
 	if !strings.HasSuffix(name, "Exception") {
 		return s.Event(name, payload)
 	}
-	if s.err == nil {
+	if s.err == nil && !s.Complete() {
 		s.err = streamFault(frame{kind: "exception", name: name, payload: payload})
 	}
 	return s.err
@@ -192,16 +192,15 @@ func (s *Stream) open(index int, start json.RawMessage) error {
 	case s.blocks[index] != nil:
 		return malformed("read stream: block %d starts twice", index)
 	}
+	var use wireCall
+	if kind == "toolUse" {
+		if err := use.read(value); err != nil {
+			return err
+		}
+	}
 	k, err := s.add(index, kind)
 	if err != nil || kind != "toolUse" {
 		return err
-	}
-	var use struct {
-		ToolUseID string `json:"toolUseId"`
-		Name      string `json:"name"`
-	}
-	if err := json.Unmarshal(value, &use); err != nil {
-		return malformed("read stream: a tool call's start: %w", err)
 	}
 	k.id, k.name, s.begun = use.ToolUseID, use.Name, true
 	k.call = s.calls
