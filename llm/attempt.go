@@ -2,10 +2,10 @@ package llm
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
-	"net"
+	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +24,7 @@ type Attempt struct {
 	stall  time.Duration
 	timer  *time.Timer
 	start  time.Time
+	sent   atomic.Bool
 }
 
 // StartAttempt begins a call that may last timeout, and in whose answer at most
@@ -32,7 +33,8 @@ func StartAttempt(ctx context.Context, timeout, stall time.Duration) *Attempt {
 	a := &Attempt{caller: ctx, stall: stall, start: time.Now()}
 	limited, stop := context.WithTimeout(ctx, timeout)
 	a.stop = stop
-	a.ctx, a.cancel = context.WithCancelCause(limited)
+	traced := httptrace.WithClientTrace(limited, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { a.sent.Store(true) }})
+	a.ctx, a.cancel = context.WithCancelCause(traced)
 	return a
 }
 
@@ -91,17 +93,9 @@ func (a *Attempt) Drain(body io.Reader) {
 	_, _ = io.CopyN(io.Discard, body, 64<<10)
 }
 
-// Unreached tells that a transport error came before any byte of the request was
-// sent: the address did not resolve or answer, or was not who it should be.
-func Unreached(err error) bool {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
-		return true
-	}
-	var dns *net.DNSError
-	var cert *tls.CertificateVerificationError
-	return errors.As(err, &dns) || errors.As(err, &cert)
-}
+// Sent tells whether a connection was there for the request: before that no byte
+// of it has left the machine.
+func (a *Attempt) Sent() bool { return a.sent.Load() }
 
 // Class says what an error of the transport meant: the caller went away, time
 // ran out, or the connection broke, before an answer had begun (network) or

@@ -123,13 +123,17 @@ func TestCancelledAndRefusedConnection(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(20*time.Millisecond, cancel)
 			_, err := client.Do(ctx, call)
-			if got := llm.ClassOf(err); got != llm.ClassCancelled {
+			if got := llm.ClassOf(err); got != llm.ClassCancelled || err.(*llm.Error).NotSent {
 				t.Errorf("cancelled: got %s (%v)", got, err)
+			}
+			_, err = client.Do(ctx, call)
+			if got := llm.ClassOf(err); got != llm.ClassCancelled || !err.(*llm.Error).NotSent {
+				t.Errorf("cancelled before: got %s (%v)", got, err)
 			}
 			closed := httptest.NewServer(nil)
 			closed.Close()
 			_, err = w.client(t, closed.URL, quick()).Do(t.Context(), call)
-			if got := llm.ClassOf(err); got != llm.ClassNetwork {
+			if got := llm.ClassOf(err); got != llm.ClassNetwork || !err.(*llm.Error).NotSent {
 				t.Errorf("refused: got %s (%v)", got, err)
 			}
 		})

@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
 	"understudy/llm"
 )
@@ -99,20 +97,7 @@ func streamFault(fr frame) error {
 	if said.Message == "" {
 		said.Message = "the stream ended with an exception"
 	}
-	return &llm.Error{Class: classify(fr.name, 0, said.Message, llm.ClassStream), Code: fr.name, Err: errors.New(said.Message)}
-}
-
-// maxRetryAfter bounds what a provider may ask for.
-const maxRetryAfter = 24 * time.Hour
-
-// retryAfter reads Amazon's header in milliseconds, then the common one in
-// seconds.
-func retryAfter(h http.Header) time.Duration {
-	wait := time.Duration(0)
-	if ms, err := strconv.Atoi(h.Get("X-Amz-Retry-After")); err == nil && ms > 0 {
-		wait = time.Duration(min(ms, 1e9)) * time.Millisecond
-	} else if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil && s > 0 {
-		wait = time.Duration(min(s, 1e6)) * time.Second
-	}
-	return min(wait, maxRetryAfter)
+	// A frame writes throttlingException where an answer writes ThrottlingException.
+	code := strings.ToUpper(fr.name[:min(1, len(fr.name))]) + fr.name[min(1, len(fr.name)):]
+	return &llm.Error{Class: classify(fr.name, 0, said.Message, llm.ClassStream), Code: code, Err: errors.New(said.Message)}
 }

@@ -90,13 +90,13 @@ func refusal(x *exchange, err error) error {
 	var answer *awshttp.ResponseError
 	switch {
 	case errors.As(err, &answer) && x.header != nil:
-		e.Status, e.RetryAfter = answer.HTTPStatusCode(), retryAfter(x.header)
+		e.Status, e.RetryAfter = answer.HTTPStatusCode(), llm.RetryAfter(x.header)
 		e.Class = classify(e.Code, e.Status, e.Err.Error(), llm.ClassMalformed)
 		if e.Status/100 == 3 {
 			e.Class = llm.ClassNotFound // a redirect is not followed: the address is wrong
 		}
 	case x.sent:
-		e.Class, e.NotSent = x.attempt.Class(err, x.header != nil), llm.Unreached(err)
+		e.Class, e.NotSent = x.attempt.Class(err, x.header != nil), !x.attempt.Sent()
 	case x.attempt.Context().Err() != nil:
 		e.Class, e.NotSent = x.attempt.Class(err, false), true
 	default: // nothing left the machine: no credentials, or none that are valid

@@ -109,8 +109,8 @@ func (a *Assembler) Response() *llm.Response {
 	r := &llm.Response{
 		ID: a.head.ID, Model: a.head.Model, SystemFingerprint: a.head.SystemFingerprint,
 		Text: string(a.text), Refusal: string(a.refusal),
-		Finish: finishOf(a.finish), NativeFinish: a.finish,
-		Usage: neutralUsage(a.usage), Gaps: slices.Clone(a.gaps),
+		NativeFinish: a.finish,
+		Usage:        neutralUsage(a.usage), Gaps: slices.Clone(a.gaps),
 	}
 	for i, c := range a.ordered() {
 		if c.custom {
@@ -119,6 +119,7 @@ func (a *Assembler) Response() *llm.Response {
 		}
 		r.ToolCalls = append(r.ToolCalls, llm.ToolCall{ID: c.id, Name: c.name, Arguments: string(c.arguments)})
 	}
+	r.Finish = finishOf(a.finish, len(r.ToolCalls))
 	return r
 }
 

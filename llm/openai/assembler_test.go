@@ -56,7 +56,7 @@ func TestAssembler(t *testing.T) {
 		{"calls without an index", events(
 			delta(`{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{"}}]}`), delta(`{"tool_calls":[{"function":{"arguments":"}"}}]}`),
 			delta(`{"tool_calls":[{"id":"b","function":{"name":"g","arguments":"{}"}}]}`), finishChunk, "[DONE]"), llm.ClassOK,
-			llm.Response{ID: "c1", Finish: "stop", NativeFinish: "stop", ToolCalls: []llm.ToolCall{{ID: "a", Name: "f", Arguments: `{}`}, {ID: "b", Name: "g", Arguments: `{}`}}}, ""},
+			llm.Response{ID: "c1", Finish: "tool_calls", NativeFinish: "stop", ToolCalls: []llm.ToolCall{{ID: "a", Name: "f", Arguments: `{}`}, {ID: "b", Name: "g", Arguments: `{}`}}}, ""},
 		{"the old form of a call", events(delta(`{"function_call":{"name":"f","arguments":""}}`), delta(`{"function_call":{"arguments":"{}"}}`),
 			`{"choices":[{"index":0,"delta":{},"finish_reason":"function_call"}]}`, "[DONE]"), llm.ClassOK,
 			llm.Response{ID: "c1", Finish: "tool_calls", NativeFinish: "function_call", ToolCalls: []llm.ToolCall{{Name: "f", Arguments: `{}`}}},

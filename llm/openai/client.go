@@ -28,8 +28,8 @@ const (
 )
 
 // A Client calls one endpoint that speaks Chat Completions: OpenAI, or anything
-// compatible. It always asks for a stream with usage, so that first-token time
-// and cost exist whatever the application asked for.
+// compatible. It asks for a stream with usage, so that first-token time and cost
+// exist whatever the application asked for, unless Request.Whole is set.
 type Client struct {
 	endpoint llm.Endpoint
 	url      string
@@ -84,12 +84,12 @@ func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
 	}
 	var body []byte
 	if req.Raw != nil {
-		body = splice(req.Raw, c.endpoint.Model, limit)
+		body = splice(req.Raw, c.endpoint.Model, limit, !req.Whole)
 	} else {
 		body = EncodeRequest(req, c.endpoint.Model)
 	}
 	return &llm.Call{
-		Body: body, Gaps: gaps, Streamed: true,
+		Body: body, Gaps: gaps, Streamed: !req.Whole,
 		MaxInputTokens:  len(body) + imageTokens*images(req),
 		MaxOutputTokens: c.maxOutput(req),
 	}, nil
@@ -137,7 +137,7 @@ func (c *Client) Do(ctx context.Context, call *llm.Call) (*llm.Response, error) 
 	a.Restart()
 	answer, err := c.http.Do(req)
 	if err != nil {
-		return nil, c.fault(&llm.Error{Class: a.Class(err, false), NotSent: llm.Unreached(err), Err: fmt.Errorf("send request: %w", err)}, nil)
+		return nil, c.fault(&llm.Error{Class: a.Class(err, false), NotSent: !a.Sent(), Err: fmt.Errorf("send request: %w", err)}, nil)
 	}
 	defer answer.Body.Close()
 	a.Heard()

@@ -184,7 +184,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if sent := splice(body, "other", 7); !json.Valid(sent) {
+		if sent := splice(body, "other", 7, true); !json.Valid(sent) {
 			t.Fatalf("splice of %q gives %q", body, sent)
 		} else if again, err := Decode(sent); err != nil || again.Model != "other" || !again.Stream || !again.IncludeUsage {
 			t.Fatalf("splice of %q gives %q: %v", body, sent, err)

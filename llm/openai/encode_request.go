@@ -12,7 +12,7 @@ import (
 )
 
 // EncodeRequest writes a neutral request as a Chat Completions body for the
-// model, asking for a stream with usage. It is for requests built in Go: one
+// model, asking for a stream with usage unless Request.Whole is set. It is for requests built in Go: one
 // that was read from a body is better sent on as that body. The limit of the
 // answer goes out as max_completion_tokens, the name that every current model
 // takes. Of Request.Extra the fields of the request and of its messages follow;
@@ -34,8 +34,10 @@ func EncodeRequest(req *llm.Request, model string) []byte {
 		b = appendFormat(b, f)
 	}
 	b = appendSampling(b, req)
-	b = append(b, `,"stream":true,"stream_options":{"include_usage":true`...)
-	b = append(appendFields(b, req.Extra, "/stream_options/"), '}')
+	if !req.Whole {
+		b = append(b, `,"stream":true,"stream_options":{"include_usage":true`...)
+		b = append(appendFields(b, req.Extra, "/stream_options/"), '}')
+	}
 	return append(appendFields(b, req.Extra, "/"), '}')
 }
 

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"understudy/llm"
 )
@@ -39,7 +38,7 @@ func DecodeError(status int, header http.Header, body []byte) *llm.Error {
 	}
 	return &llm.Error{
 		Op: "chat completion", Class: classOf(status, code, env.Error.Type, message), Status: status, Code: code,
-		RequestID: requestID(header), RetryAfter: retryAfter(header),
+		RequestID: requestID(header), RetryAfter: llm.RetryAfter(header),
 		Err: errors.New(strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")),
 	}
 }
@@ -119,22 +118,4 @@ func requestID(h http.Header) string {
 		return id
 	}
 	return h.Get("Apim-Request-Id")
-}
-
-// maxRetryAfter bounds what a provider may ask for.
-const maxRetryAfter = 24 * time.Hour
-
-// retryAfter reads retry-after-ms, then Retry-After in seconds or as a date.
-func retryAfter(h http.Header) time.Duration {
-	wait := time.Duration(0)
-	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil && ms > 0 {
-		wait = time.Duration(min(ms, 1e9) * float64(time.Millisecond))
-	} else if after := strings.TrimSpace(h.Get("Retry-After")); after != "" {
-		if s, err := strconv.ParseFloat(after, 64); err == nil && s > 0 {
-			wait = time.Duration(min(s, 1e6) * float64(time.Second))
-		} else if at, err := http.ParseTime(after); err == nil {
-			wait = max(0, time.Until(at))
-		}
-	}
-	return min(wait, maxRetryAfter)
 }

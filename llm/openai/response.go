@@ -23,7 +23,7 @@ func DecodeResponse(body []byte) (*llm.Response, error) {
 		if ch.Index == 0 && ch.Message != nil {
 			resp := ch.Message.response()
 			resp.ID, resp.Model, resp.SystemFingerprint = c.ID, c.Model, c.SystemFingerprint
-			resp.Finish, resp.NativeFinish = finishOf(ch.FinishReason), ch.FinishReason
+			resp.Finish, resp.NativeFinish = finishOf(ch.FinishReason, len(resp.ToolCalls)), ch.FinishReason
 			resp.Usage = neutralUsage(c.Usage)
 			return resp, nil
 		}

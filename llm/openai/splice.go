@@ -13,10 +13,10 @@ type edit struct {
 	with     []byte
 }
 
-// splice gives body with another model, with the stream and its usage asked for,
-// and, where limit is above 0, with that limit of output tokens. Every other byte,
-// and the order of the keys, stays as it is. body must be a JSON object.
-func splice(body []byte, model string, limit int) []byte {
+// splice gives body with another model, with the stream and its usage asked for, or
+// with neither, and, where limit is above 0, with that limit of output tokens. Every
+// other byte, and the order of the keys, stays as it is. body must be a JSON object.
+func splice(body []byte, model string, limit int, stream bool) []byte {
 	const usageOn = `{"include_usage":true}`
 	quoted := llm.AppendJSONString(nil, model)
 	var edits []edit
@@ -29,7 +29,9 @@ func splice(body []byte, model string, limit int) []byte {
 		case key == "model":
 			edits = append(edits, edit{at.from, at.to, quoted})
 		case key == "stream":
-			edits = append(edits, edit{at.from, at.to, []byte("true")})
+			edits = append(edits, edit{at.from, at.to, strconv.AppendBool(nil, stream)})
+		case key == "stream_options" && !stream: // OpenAI takes them only with a stream
+			edits = append(edits, edit{at.from, at.to, []byte("null")})
 		case key == "stream_options":
 			edits = append(edits, usageEdits(body, at)...)
 		default:
@@ -46,8 +48,10 @@ func splice(body []byte, model string, limit int) []byte {
 		}
 	}
 	add("model", string(quoted))
-	add("stream", "true")
-	add("stream_options", usageOn)
+	if stream {
+		add("stream", "true")
+		add("stream_options", usageOn)
+	}
 	if limit > 0 {
 		add("max_completion_tokens", strconv.Itoa(limit))
 	}

@@ -25,7 +25,7 @@ func TestSpliceSetsTheLimit(t *testing.T) {
 		`{"model":"a","stream":true,"stream_options":{"include_usage":true}}`:                   `{"model":"m","stream":true,"stream_options":{"include_usage":true},"max_completion_tokens":9}`,
 		`{"max_tokens":null,"model":"a","stream":true,"stream_options":{"include_usage":true}}`: `{"max_tokens":9,"model":"m","stream":true,"stream_options":{"include_usage":true}}`,
 	} {
-		if got := string(splice([]byte(body), "m", 9)); got != want {
+		if got := string(splice([]byte(body), "m", 9, true)); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
@@ -47,9 +47,20 @@ func TestSplice(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if got := string(splice([]byte(c.body), `new/"m"`, 0)); got != c.want {
+			if got := string(splice([]byte(c.body), `new/"m"`, 0, true)); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 		})
+	}
+}
+
+func TestSpliceWithoutAStream(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"messages":[]}`: `{"messages":[],"model":"m"}`,
+		`{"stream":true,"stream_options":{"include_usage":true},"messages":[],"model":"x"}`: `{"stream":false,"stream_options":null,"messages":[],"model":"m"}`,
+	} {
+		if got := string(splice([]byte(body), "m", 0, false)); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }

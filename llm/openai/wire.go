@@ -74,10 +74,11 @@ func neutralUsage(raw json.RawMessage) *llm.Usage {
 	}
 }
 
-// finishOf is the neutral reason for OpenAI's word. A word that is not known is
-// passed on as it is.
-func finishOf(word string) llm.FinishReason {
-	if word == "function_call" {
+// finishOf is the neutral reason for OpenAI's word: calls make "stop", which stands
+// for the call of a named function, tool_calls. A word that is not known is passed
+// on as it is.
+func finishOf(word string, calls int) llm.FinishReason {
+	if word == "function_call" || word == "stop" && calls > 0 {
 		return llm.FinishToolCalls
 	}
 	return llm.FinishReason(word)
