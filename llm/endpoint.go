@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 )
@@ -17,18 +16,25 @@ import (
 type Endpoint struct {
 	// Name is how the rest of the configuration refers to the endpoint.
 	Name string `toml:"name"`
-	// Provider is "bedrock" or "openai" (any compatible base_url).
+	// Provider is "bedrock", "openai" (any compatible base_url) or "azure".
 	Provider string `toml:"provider"`
-	// Model is a model id, an inference profile or an ARN.
+	// Model is a model id, an inference profile or an ARN; on Azure the name of
+	// the deployment.
 	Model string `toml:"model"`
-	// Family names the row of the family table (bedrock only). It is declared,
-	// never guessed from an ARN; empty takes it from a plain model id.
+	// Family names the row of the family table, or the id of the base model
+	// (bedrock only). It is declared, never guessed from an ARN; empty takes it
+	// from a plain model id.
 	Family string `toml:"family"`
 	// Region is the AWS region (bedrock only).
 	Region string `toml:"region"`
-	// BaseURL overrides the provider's address. For openai it ends in /v1.
+	// BaseURL overrides the provider's address. For openai it ends in /v1; for
+	// azure it is the resource's, https://NAME.openai.azure.com.
 	BaseURL string `toml:"base_url"`
-	// APIKeyEnv and APIKeyFile say where the key of an openai endpoint is.
+	// APIVersion is Azure's api-version; empty is a version that is generally
+	// available and reports usage in streams.
+	APIVersion string `toml:"api_version"`
+	// APIKeyEnv and APIKeyFile say where the key of an openai or azure endpoint
+	// is.
 	APIKeyEnv  string `toml:"api_key_env"`
 	APIKeyFile string `toml:"api_key_file"`
 	// Price overrides the built-in price table.
@@ -45,7 +51,9 @@ type Endpoint struct {
 	Timeout time.Duration `toml:"timeout"`
 	// StallTimeout ends a stream in which nothing arrives for that long.
 	StallTimeout time.Duration `toml:"stall_timeout"`
-	// Capabilities lift entries of the family table for this endpoint: "tools".
+	// Capabilities lift entries of the family table for this endpoint, such as
+	// "tools", or deny them, such as "!stop_sequences" (bedrock only; its package
+	// knows the names).
 	Capabilities []string `toml:"capabilities"`
 }
 
@@ -66,9 +74,6 @@ func ValidName(s string) bool { return nameForm.MatchString(s) }
 
 // NameRule says in words what ValidName accepts.
 const NameRule = "1 to 63 of a-z 0-9 . _ / -, beginning with a letter or digit"
-
-// Has tells whether the endpoint's capabilities lift the named limit.
-func (e *Endpoint) Has(capability string) bool { return slices.Contains(e.Capabilities, capability) }
 
 // EffectivePrice is the configured price, else the built-in table's; false when
 // neither knows the model.
@@ -92,10 +97,17 @@ func (e *Endpoint) Validate() error {
 			bad("region is missing (for example \"us-east-1\")")
 		}
 	case "openai":
+	case "azure":
+		if e.BaseURL == "" {
+			bad("base_url is missing (for example \"https://NAME.openai.azure.com\")")
+		}
 	case "":
-		bad("provider is missing: \"bedrock\" or \"openai\"")
+		bad("provider is missing: \"bedrock\", \"openai\" or \"azure\"")
 	default:
-		bad("provider %q is unknown: \"bedrock\" or \"openai\"", e.Provider)
+		bad("provider %q is unknown: \"bedrock\", \"openai\" or \"azure\"", e.Provider)
+	}
+	if e.APIVersion != "" && e.Provider != "azure" {
+		bad("api_version is Azure's alone")
 	}
 	if e.Model == "" {
 		bad("model is missing")
@@ -120,10 +132,8 @@ func (e *Endpoint) Validate() error {
 	if p := e.Price; p != nil && !(p.Input >= 0 && p.Output >= 0 && p.Input <= 1e6 && p.Output <= 1e6) {
 		bad("price is %v and %v: USD per million tokens, 0 to a million", p.Input, p.Output)
 	}
-	for _, c := range e.Capabilities {
-		if c != "tools" {
-			bad("capability %q is unknown; known: \"tools\"", c)
-		}
+	if len(e.Capabilities) > 0 && e.Provider != "bedrock" {
+		bad("capabilities are those of a bedrock endpoint")
 	}
 	return errors.Join(errs...)
 }

@@ -65,6 +65,9 @@ type Error struct {
 	NotSent bool
 	// Path is the JSON Pointer of what could not be translated.
 	Path string
+	// Proposal is a change of the endpoint's capabilities that the refusal
+	// suggests, such as "!stop_sequences"; an operator decides about it.
+	Proposal string
 	// Err is the cause. Its text may quote a prompt, unless NotSent: it is for
 	// the caller of a command, never for logs, metrics or records.
 	Err error

@@ -30,6 +30,8 @@ type Call struct {
 	Body []byte
 	// Gaps lists what the wire cannot express, in the order of the request.
 	Gaps []Gap
+	// Tier tells how a demanded form of answer is asked for, "" for none.
+	Tier Tier
 	// Streamed tells whether the answer is asked for as a stream; only then
 	// does Timing.FirstToken exist.
 	Streamed bool

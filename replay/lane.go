@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,8 @@ type lane struct {
 	pausedUntil time.Time
 	pausedFor   string
 	faults      int // our own faults in a row
+	// proposals are changes of capabilities that refusals have suggested.
+	proposals []string
 
 	claims *journal.Claims
 }
@@ -213,6 +216,18 @@ func hint(err *llm.Error) string {
 	return "check the endpoint's base_url and that it is reachable"
 }
 
+// propose tells the operator, once, of a change of capabilities that a refusal
+// suggests. Nothing is changed: the refused trial stands as one.
+func (l *lane) propose(change string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if change == "" || slices.Contains(l.proposals, change) {
+		return
+	}
+	l.proposals = append(l.proposals, change)
+	l.log.Warn("the model refused what the family table says it takes; consider the endpoint's capabilities", "proposal", change)
+}
+
 // worked ends a row of faults.
 func (l *lane) worked() {
 	l.mu.Lock()
@@ -223,7 +238,7 @@ func (l *lane) worked() {
 func (l *lane) status() LaneStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := LaneStatus{InFlight: int(l.inFlight.Load())}
+	s := LaneStatus{InFlight: int(l.inFlight.Load()), Proposals: slices.Clone(l.proposals)}
 	if until := l.pausedUntil; time.Now().Before(until) {
 		s.PausedUntil, s.PausedFor = &until, l.pausedFor
 	}

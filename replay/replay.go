@@ -130,6 +130,9 @@ type LaneStatus struct {
 	// Paused tells until when the lane waits, and why; empty when it works.
 	PausedUntil *time.Time `json:"paused_until,omitempty"`
 	PausedFor   string     `json:"paused_for,omitempty"`
+	// Proposals are changes of the endpoint's capabilities that refusals of its
+	// model have suggested since the process started.
+	Proposals []string `json:"proposals,omitempty"`
 }
 
 // Status of every candidate's lane, by candidate.

@@ -434,3 +434,21 @@ func TestStopGivesBackWhatIsInHand(t *testing.T) {
 		}
 	}
 }
+
+// TestProposalIsShownAndNothingChanges: a refusal that names an ability is a failed
+// trial, and the operator is told once what might be set.
+func TestProposalIsShownAndNothingChanges(t *testing.T) {
+	b := newBench(t, &scripted{answer: func(context.Context, int64, *llm.Call) (*llm.Response, error) {
+		return nil, &llm.Error{Class: llm.ClassInvalid, Status: 400, Code: "ValidationException", Proposal: "!stop_sequences"}
+	}})
+	publish(t, b.j, 3, nil)
+	r, _ := b.start("one")
+	for _, tr := range b.trials(3) {
+		if tr.Disposition != journal.Tried || tr.Class != llm.ClassInvalid || len(tr.Attempts) != 1 || tr.Attempts[0].Proposal != "!stop_sequences" {
+			t.Errorf("trial %+v", tr)
+		}
+	}
+	if got := r.Status()["llama-3.3"].Proposals; !cmp.Equal(got, []string{"!stop_sequences"}) {
+		t.Errorf("proposals %v", got)
+	}
+}

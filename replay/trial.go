@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"understudy/internal/journal"
@@ -39,7 +40,7 @@ func (l *lane) try(ctx context.Context, ex *journal.Exchange, d *journal.Deliver
 	if err != nil {
 		return 0, l.finish(ctx, t, journal.NotComparable, "translate: "+summary(err))
 	}
-	t.Gaps = call.Gaps
+	t.Gaps, t.Tier = call.Gaps, call.Tier
 	if !call.Comparable() {
 		return 0, l.finish(ctx, t, journal.NotComparable, "blocking gap")
 	}
@@ -131,7 +132,8 @@ func (l *lane) call(ctx context.Context, t *journal.Trial, call *llm.Call) (time
 		if class.OurFault() {
 			return l.pause(asError(err)), nil
 		}
-		fill(t, resp, err)
+		l.propose(asError(err).Proposal)
+		fill(t, call, resp, err)
 		if !class.Retryable() || n >= l.r.cfg.Attempts {
 			break
 		}
@@ -185,12 +187,13 @@ func (l *lane) newTrial(ex *journal.Exchange, seq uint64) *journal.Trial {
 }
 
 // fill writes the outcome of an attempt; the last one stands.
-func fill(t *journal.Trial, resp *llm.Response, err error) {
+func fill(t *journal.Trial, call *llm.Call, resp *llm.Response, err error) {
 	a := journal.Attempt{Class: llm.ClassOf(err)}
 	if err != nil {
 		e := asError(err)
-		a.Status, a.Code, a.RequestID = e.Status, e.Code, e.RequestID
+		a.Status, a.Code, a.RequestID, a.Proposal = e.Status, e.Code, e.RequestID, e.Proposal
 	}
+	t.Gaps = slices.Clip(call.Gaps)
 	t.Class, t.Text, t.Refusal, t.ToolCalls, t.Finish, t.NativeFinish, t.Usage = a.Class, "", "", nil, "", "", nil
 	if resp != nil {
 		a.LatencyMS = ms(resp.Timing.Total)

@@ -36,7 +36,7 @@ func (c *Config) validate(src *source) error {
 		v.once(names, "upstream", u.Name)
 	}
 	for i, e := range c.Endpoints {
-		v.section([]string{"endpoint"}, named("endpoint", i, e.Name, e.Validate()))
+		v.section([]string{"endpoint"}, named("endpoint", i, e.Name, errors.Join(e.Validate(), bedrock.CheckCapabilities(e.Capabilities))))
 		v.once(names, "endpoint", e.Name)
 	}
 	for i, s := range c.Submodules {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"understudy/capture"
@@ -122,6 +124,9 @@ func (s *Status) write(w io.Writer) {
 		if lane, ok := s.Stages.Replay[name]; ok && lane.PausedFor != "" {
 			fmt.Fprintf(w, "  paused until %s: %s\n", lane.PausedUntil.UTC().Format(time.TimeOnly), lane.PausedFor)
 		}
+		if p := s.Stages.Replay[name].Proposals; len(p) > 0 {
+			fmt.Fprintf(w, "  its model refused what the family table says it takes; consider capabilities = [%s]\n", quotedList(p))
+		}
 	}
 	if b := s.Stages.Budget; b != nil {
 		fmt.Fprintf(w, "\nbudget of %s UTC: $%.4f of $%.2f is charged to candidates\n", b.Day, b.ChargedUSD, b.CapUSD)
@@ -148,4 +153,13 @@ func (s *Status) write(w io.Writer) {
 		}
 	}
 	fmt.Fprintf(w, "\nNATS is %s\n", s.Stages.NATS)
+}
+
+// quotedList writes words as a TOML array has them.
+func quotedList(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = strconv.Quote(w)
+	}
+	return strings.Join(quoted, ", ")
 }

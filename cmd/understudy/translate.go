@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -42,8 +41,8 @@ func runTranslate(_ context.Context, e *env, args []string) error {
 	e.flags.StringVar(&t.family, "family", "", "to converse: the model's `family`, or the id of its base model (default: from --model, else claude)")
 	e.flags.StringVar(&t.model, "model", "", "the model's `id` on Bedrock")
 	e.flags.Func("capability", "to converse: an `ability` that the family table lacks, or, with ! before it, has wrongly (repeatable)", func(s string) error {
-		if !slices.Contains(bedrock.Capabilities(), strings.TrimPrefix(s, "!")) {
-			return fmt.Errorf("unknown; known: %s", strings.Join(bedrock.Capabilities(), ", "))
+		if err := bedrock.CheckCapabilities([]string{s}); err != nil {
+			return err
 		}
 		t.capabilities = append(t.capabilities, s)
 		return nil

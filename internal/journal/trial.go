@@ -73,6 +73,8 @@ type Trial struct {
 	Finish       llm.FinishReason `json:"finish,omitempty"`
 	NativeFinish string           `json:"native_finish,omitempty"`
 	Gaps         []llm.Gap        `json:"gaps,omitempty"`
+	// Tier tells how a demanded form of answer was asked for.
+	Tier llm.Tier `json:"structured_output,omitempty"`
 	// Usage is as reported for the last attempt, CostUSD the price of all
 	// attempts; nil where unknown.
 	Usage   *llm.Usage `json:"usage"`
@@ -96,6 +98,8 @@ type Attempt struct {
 	Status    int       `json:"status,omitempty"`
 	Code      string    `json:"code,omitempty"`
 	RequestID string    `json:"request_id,omitempty"`
+	// Proposal is the change of capabilities that a refusal suggests.
+	Proposal string `json:"proposal,omitempty"`
 }
 
 // A Side is one side of a comparison in numbers. Unknown values are nil.

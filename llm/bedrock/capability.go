@@ -1,6 +1,8 @@
 package bedrock
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -32,6 +34,17 @@ var switches = map[string]func(*Family) *bool{
 
 // Capabilities lists the names that an endpoint's capabilities may hold.
 func Capabilities() []string { return slices.Sorted(maps.Keys(switches)) }
+
+// CheckCapabilities reports the names that are not known.
+func CheckCapabilities(capabilities []string) error {
+	var errs []error
+	for _, c := range capabilities {
+		if _, ok := switches[strings.TrimPrefix(c, "!")]; !ok {
+			errs = append(errs, fmt.Errorf("capability %q is unknown; known, also with ! before them: %s", c, strings.Join(Capabilities(), ", ")))
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // WithCapabilities lifts limits of the row, such as "tools", and sets others,
 // such as "!stop_sequences". Names that are not known change nothing.

@@ -107,7 +107,7 @@ func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
 	}
 	tr.Gaps = append(tr.Gaps, limited...)
 	call := &llm.Call{
-		Body: tr.Body, Gaps: tr.Gaps, Streamed: tr.Streamed, Detail: tr,
+		Body: tr.Body, Gaps: tr.Gaps, Tier: tr.Tier, Streamed: tr.Streamed, Detail: tr,
 		MaxInputTokens:  len(tr.Body) + imageTokens*tr.Images,
 		MaxOutputTokens: c.endpoint.MaxOutputTokens,
 	}

@@ -115,6 +115,9 @@ func (c *Client) fault(err error, x *exchange) error {
 		e.Op = "converse"
 	}
 	e.Endpoint = c.endpoint.Name
+	if e.Class == llm.ClassInvalid && e.Err != nil {
+		e.Proposal = c.family.Proposal(e.Err.Error())
+	}
 	if x != nil && x.header != nil {
 		e.RequestID = x.header.Get(requestIDHeader)
 	}

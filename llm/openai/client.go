@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 const (
 	// defaultBaseURL is where an endpoint without base_url is.
 	defaultBaseURL = "https://api.openai.com/v1"
+	// defaultAPIVersion is Azure's first generally available version whose streams
+	// report usage.
+	defaultAPIVersion = "2024-10-21"
 	// imageTokens is an allowance for each image, above what any detail costs.
 	imageTokens = 2000
 	// maxErrorBody bounds how much of an error answer is read.
@@ -27,20 +31,21 @@ const (
 	handshakeTimeout = 10 * time.Second
 )
 
-// A Client calls one endpoint that speaks Chat Completions: OpenAI, or anything
-// compatible. It asks for a stream with usage, so that first-token time and cost
+// A Client calls one endpoint that speaks Chat Completions: OpenAI, Azure OpenAI, or
+// anything compatible. It asks for a stream with usage, so that first-token time and cost
 // exist whatever the application asked for, unless Request.Whole is set.
 type Client struct {
 	endpoint llm.Endpoint
 	url      string
-	key      string
-	http     *http.Client
+	// header and key say who calls.
+	header, key string
+	http        *http.Client
 }
 
 var _ llm.Client = (*Client)(nil)
 
-// NewClient makes a client for ep. key goes out as bearer token; without one no
-// Authorization header is sent. With a nil httpClient it has connections of its
+// NewClient makes a client for ep. key goes out as bearer token, to Azure as
+// api-key; without one no such header is sent. With a nil httpClient it has connections of its
 // own, enough of them kept open for the endpoint's concurrency. Redirects are
 // never followed: where requests go is decided by the configuration alone.
 func NewClient(ep llm.Endpoint, key string, httpClient *http.Client) (*Client, error) {
@@ -59,7 +64,28 @@ func NewClient(ep llm.Endpoint, key string, httpClient *http.Client) (*Client, e
 		own = *httpClient
 	}
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{endpoint: ep, url: strings.TrimRight(base, "/") + "/chat/completions", key: key, http: &own}, nil
+	c := &Client{endpoint: ep, url: strings.TrimRight(base, "/") + "/chat/completions", header: "Authorization", http: &own}
+	if key != "" {
+		c.key = "Bearer " + key
+	}
+	if ep.Provider == "azure" {
+		c.url, c.header, c.key = azureURL(ep), "Api-Key", key
+	}
+	return c, nil
+}
+
+// azureURL addresses a deployment, or, under a base URL that ends in /openai/v1,
+// the surface that takes the deployment from the body.
+func azureURL(ep llm.Endpoint) string {
+	base := strings.TrimRight(ep.BaseURL, "/")
+	if strings.HasSuffix(base, "/openai/v1") {
+		return base + "/chat/completions"
+	}
+	version := ep.APIVersion
+	if version == "" {
+		version = defaultAPIVersion
+	}
+	return base + "/openai/deployments/" + url.PathEscape(ep.Model) + "/chat/completions?api-version=" + url.QueryEscape(version)
 }
 
 func transport(concurrency int) *http.Transport {
@@ -88,8 +114,12 @@ func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
 	} else {
 		body = EncodeRequest(req, c.endpoint.Model)
 	}
+	tier := llm.Tier("")
+	if f := req.ResponseFormat; f != nil && f.Type != "text" {
+		tier = llm.TierNative
+	}
 	return &llm.Call{
-		Body: body, Gaps: gaps, Streamed: !req.Whole,
+		Body: body, Gaps: gaps, Tier: tier, Streamed: !req.Whole,
 		MaxInputTokens:  len(body) + imageTokens*images(req),
 		MaxOutputTokens: c.maxOutput(req),
 	}, nil
@@ -132,7 +162,7 @@ func (c *Client) Do(ctx context.Context, call *llm.Call) (*llm.Response, error) 
 	req.Header.Set("Accept", "text/event-stream, application/json")
 	req.Header.Set("User-Agent", "understudy")
 	if c.key != "" {
-		req.Header.Set("Authorization", "Bearer "+c.key)
+		req.Header.Set(c.header, c.key)
 	}
 	a.Restart()
 	answer, err := c.http.Do(req)

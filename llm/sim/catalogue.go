@@ -9,18 +9,17 @@ import (
 	"understudy/llm/bedrock"
 )
 
-// ParseCapability reads "MODEL=tools", several separated by commas, from the
+// ParseCapability reads "MODEL=tools" or "MODEL=!stop_sequences", several separated by
+// commas, from the
 // right: the id of a model may hold anything but "=".
 func ParseCapability(s string) (model string, capabilities []string, err error) {
 	i := strings.LastIndexByte(s, '=')
 	if i < 1 || i == len(s)-1 {
 		return "", nil, fmt.Errorf("read capability %q: want MODEL=tools", s)
 	}
-	for _, c := range strings.Split(s[i+1:], ",") {
-		if c != "tools" {
-			return "", nil, fmt.Errorf("read capability %q: %q is unknown; known: tools", s, c)
-		}
-		capabilities = append(capabilities, c)
+	capabilities = strings.Split(s[i+1:], ",")
+	if err := bedrock.CheckCapabilities(capabilities); err != nil {
+		return "", nil, fmt.Errorf("read capability %q: %w", s, err)
 	}
 	return s[:i], capabilities, nil
 }
