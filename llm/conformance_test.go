@@ -138,7 +138,7 @@ func TestClientsAgainstSimulators(t *testing.T) {
 	for _, sp := range spokes {
 		for _, c := range situations {
 			for _, mode := range []string{"streamed", "whole"} {
-				t.Run(string(sp.kind)+"/"+c.name+"/"+mode, func(t *testing.T) {
+				t.Run(sp.name+"/"+c.name+"/"+mode, func(t *testing.T) {
 					t.Parallel()
 					c.run(t, sp, mode == "whole")
 				})
@@ -303,7 +303,7 @@ func TestCutAtAnyByte(t *testing.T) {
 	leakless(t)
 	for _, sp := range spokes {
 		for _, how := range cuts {
-			t.Run(string(sp.kind)+"/"+how, func(t *testing.T) {
+			t.Run(sp.name+"/"+how, func(t *testing.T) {
 				t.Parallel()
 				s := newStage(t, sp, patient(), sim.Persona{}, cutsEvery(7, how)...)
 				for !s.cutNext(t, how) {
@@ -355,7 +355,7 @@ func TestCancel(t *testing.T) {
 	leakless(t)
 	for _, sp := range spokes {
 		for _, mode := range []string{"streamed", "whole"} {
-			t.Run(string(sp.kind)+"/"+mode, func(t *testing.T) {
+			t.Run(sp.name+"/"+mode, func(t *testing.T) {
 				t.Parallel()
 				cancelBefore(t, sp, mode == "whole")
 				cancelInSilence(t, sp, mode == "whole")

@@ -26,17 +26,22 @@ import (
 // A spoke is one llm.Client and the simulator of its vendor. Whatever makes a
 // new one adds a row to spokes and passes what follows.
 type spoke struct {
+	name   string
 	kind   sim.Kind
 	model  string
 	client func(ep llm.Endpoint, root string, c *http.Client) (llm.Client, error)
 }
 
 var spokes = []spoke{
-	{sim.OpenAI, "gpt-4o", func(ep llm.Endpoint, root string, c *http.Client) (llm.Client, error) {
+	{"openai", sim.OpenAI, "gpt-4o", func(ep llm.Endpoint, root string, c *http.Client) (llm.Client, error) {
 		ep.Provider, ep.BaseURL = "openai", root+"/v1"
 		return openai.NewClient(ep, "sk-simulated", c)
 	}},
-	{sim.Bedrock, "us.anthropic.claude-3-5-sonnet-20241022-v2:0", func(ep llm.Endpoint, root string, c *http.Client) (llm.Client, error) {
+	{"azure", sim.OpenAI, "gpt-4o", func(ep llm.Endpoint, root string, c *http.Client) (llm.Client, error) {
+		ep.Provider, ep.BaseURL = "azure", root
+		return openai.NewClient(ep, "0123456789abcdef", c)
+	}},
+	{"bedrock", sim.Bedrock, "us.anthropic.claude-3-5-sonnet-20241022-v2:0", func(ep llm.Endpoint, root string, c *http.Client) (llm.Client, error) {
 		ep.Provider, ep.BaseURL, ep.Region = "bedrock", root, "us-east-1"
 		return bedrock.NewClient(ep, bedrock.Credentials{Provider: credentials.NewStaticCredentialsProvider("AKIDANY", "SECRET", "")}, c)
 	}},

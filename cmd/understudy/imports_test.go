@@ -12,18 +12,19 @@ import (
 
 // allowed is the import table of docs/architecture.md.
 var allowed = map[string][]string{
-	"llm":              {},
-	"llm/openai":       {"llm"},
-	"llm/bedrock":      {"llm"},
-	"llm/sim":          {"llm", "llm/openai", "llm/bedrock"},
-	"internal/journal": {"llm"},
-	"internal/daemon":  {},
-	"capture":          {"internal/journal", "llm", "llm/openai"},
-	"replay":           {"internal/journal", "llm", "llm/openai"},
-	"judge":            {"internal/journal", "llm", "llm/openai"},
-	"canary/stats":     {},
-	"canary":           {"canary/stats", "internal/journal", "llm"},
-	"canary/report":    {"canary", "canary/stats", "internal/journal", "llm"},
+	"llm":                 {},
+	"llm/openai":          {"llm"},
+	"llm/bedrock":         {"llm"},
+	"llm/sim":             {"llm", "llm/openai", "llm/bedrock"},
+	"internal/journal":    {"llm"},
+	"internal/daemon":     {},
+	"internal/vendorspec": {},
+	"capture":             {"internal/journal", "llm", "llm/openai"},
+	"replay":              {"internal/journal", "llm", "llm/openai"},
+	"judge":               {"internal/journal", "llm", "llm/openai"},
+	"canary/stats":        {},
+	"canary":              {"canary/stats", "internal/journal", "llm"},
+	"canary/report":       {"canary", "canary/stats", "internal/journal", "llm"},
 }
 
 // TestImportsFollowTheTable is the architecture: a stage that imports another,

@@ -37,7 +37,9 @@ func TestTranslateRefuses(t *testing.T) {
 	}
 	for _, c := range cases {
 		stdout, _, code := inEmptyDir(t, c.input, "translate", "--to", "converse")
-		var out struct{ Error struct{ Code, Path, Message string } }
+		var out struct {
+			Error struct{ Code, Path, Message string }
+		}
 		if err := json.Unmarshal([]byte(stdout), &out); err != nil || code != exitFailed || out.Error.Code != c.code || out.Error.Path != c.path || out.Error.Message == "" {
 			t.Errorf("%s: code %d, %v, %s", c.name, code, err, stdout)
 		}

@@ -216,3 +216,40 @@ func TestEncodeRequest(t *testing.T) {
 		t.Errorf("read and written again: %s", again)
 	}
 }
+
+// TestAzure shows where a call of a deployment goes, and who it says is calling.
+func TestAzure(t *testing.T) {
+	for name, c := range map[string]struct{ base, version, want string }{
+		"a deployment":      {"", "", "/openai/deployments/gpt%2F4%20t/chat/completions?api-version=2024-10-21"},
+		"another version":   {"/", "2025-01-01-preview", "/openai/deployments/gpt%2F4%20t/chat/completions?api-version=2025-01-01-preview"},
+		"the newer surface": {"/openai/v1/", "", "/openai/v1/chat/completions"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.RequestURI != c.want || r.Header.Get("Api-Key") != "key" || r.Header.Get("Authorization") != "" {
+					t.Errorf("%s, %v", r.RequestURI, r.Header)
+				}
+				w.Header().Set("Content-Type", "application/json")
+				// Azure adds what its filters found to the answer, and a choice may have more.
+				_, _ = w.Write([]byte(`{"id":"c","model":"gpt-4-turbo","prompt_filter_results":[{}],"choices":[{"index":0,"content_filter_results":{"hate":{"filtered":false}},"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}`))
+			}))
+			defer server.Close()
+			ep := llm.DefaultEndpoint()
+			ep.Name, ep.Provider, ep.Model, ep.BaseURL, ep.APIVersion = "live", "azure", "gpt/4 t", server.URL+c.base, c.version
+			if err := ep.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			client, err := NewClient(ep, "key", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			call, err := client.Prepare(&llm.Request{Messages: []llm.Message{{Role: llm.RoleUser, Parts: text1("", "Hi")}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp, err := client.Do(t.Context(), call); err != nil || resp.Text != "Hi" {
+				t.Errorf("%+v, %v", resp, err)
+			}
+		})
+	}
+}

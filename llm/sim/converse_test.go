@@ -249,7 +249,7 @@ func TestCapabilityLiftsTools(t *testing.T) {
 			}
 		})
 	}
-	for _, bad := range []string{"", "x", "=tools", "m=", "m=images"} {
+	for _, bad := range []string{"", "x", "=tools", "m=", "m=imagery"} {
 		if _, _, err := sim.ParseCapability(bad); err == nil {
 			t.Errorf("%q was read", bad)
 		}
