@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"pgregory.net/rapid"
+
 	"understudy/llm"
 	"understudy/llm/bedrock"
 	"understudy/llm/openai"
@@ -54,8 +56,8 @@ var wires = []wire{
 	}},
 }
 
-func must[T any](v T, err error) func(*testing.T) T {
-	return func(t *testing.T) T {
+func must[T any](v T, err error) func(rapid.TB) T {
+	return func(t rapid.TB) T {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)

@@ -105,14 +105,21 @@ func (u *wireUsage) neutral() *llm.Usage {
 	}
 }
 
-// member gives the one member of a union, which Converse writes as an object
-// with one key; the key "p" is padding. ok is false for anything else.
+// A union is what Converse writes as an object with one key; the key "p" is padding.
+type union map[string]json.RawMessage
+
+// member gives the one member of the union that raw holds. ok is false for anything
+// else.
 func member(raw json.RawMessage) (name string, value json.RawMessage, ok bool) {
-	var union map[string]json.RawMessage
-	if json.Unmarshal(raw, &union) != nil {
+	var u union
+	if json.Unmarshal(raw, &u) != nil {
 		return "", nil, false
 	}
-	for key, v := range union {
+	return u.member()
+}
+
+func (u union) member() (name string, value json.RawMessage, ok bool) {
+	for key, v := range u {
 		if key == "p" || string(v) == "null" {
 			continue
 		}

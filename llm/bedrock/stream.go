@@ -49,11 +49,11 @@ type streamedBlock struct {
 
 // streamEvent is the union of what the known events hold.
 type streamEvent struct {
-	Index      int             `json:"contentBlockIndex"`
-	Start      json.RawMessage `json:"start"`
-	Delta      json.RawMessage `json:"delta"`
-	StopReason string          `json:"stopReason"`
-	Usage      *wireUsage      `json:"usage"`
+	Index      int        `json:"contentBlockIndex"`
+	Start      union      `json:"start"`
+	Delta      union      `json:"delta"`
+	StopReason string     `json:"stopReason"`
+	Usage      *wireUsage `json:"usage"`
 }
 
 // Begun tells whether content has begun: text, or a tool call. Reasoning is not
@@ -184,8 +184,8 @@ func (s *Stream) End() error {
 }
 
 // open begins a block of a kind that has a start event.
-func (s *Stream) open(index int, start json.RawMessage) error {
-	kind, value, ok := member(start)
+func (s *Stream) open(index int, start union) error {
+	kind, value, ok := start.member()
 	switch {
 	case !ok:
 		return malformed("read stream: a contentBlockStart without a start")
@@ -225,8 +225,8 @@ func (s *Stream) add(index int, kind string) (*streamedBlock, error) {
 }
 
 // delta adds a piece to a block; one of text and reasoning opens its block.
-func (s *Stream) delta(index int, raw json.RawMessage) error {
-	kind, value, ok := member(raw)
+func (s *Stream) delta(index int, piece union) error {
+	kind, value, ok := piece.member()
 	if !ok {
 		return malformed("read stream: a contentBlockDelta without a delta")
 	}

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
@@ -12,30 +13,28 @@ import (
 // image reads the value of image_url: an object, or the bare address that some
 // clients send.
 func (d *decoder) image(img *llm.Image, path string, v json.RawMessage) error {
-	address, at := "", path
 	if kindOf(v) == isString {
-		address = text(v)
-	} else {
-		at += "/url"
-		err := d.object(path, v, func(key, path string, v json.RawMessage) (bool, error) {
-			switch key {
-			case "url":
-				return true, setString(&address, path, v)
-			case "detail":
-				return true, setString(&img.Detail, path, v)
-			}
-			return false, nil
-		})
-		if err != nil {
-			return err
+		return imageAt(img, path, v)
+	}
+	return d.object(path, v, func(key, path string, v json.RawMessage) (bool, error) {
+		switch key {
+		case "url":
+			return true, imageAt(img, path, v)
+		case "detail":
+			return true, setString(&img.Detail, path, v)
 		}
+		return false, nil
+	})
+}
+
+// imageAt reads an address, or the picture that it holds.
+func imageAt(img *llm.Image, path string, v json.RawMessage) (err error) {
+	if kindOf(v) != isString {
+		return wrongType(path, isString, v)
 	}
-	if !isDataURL(address) {
-		img.URL = address
-		return nil
+	if img.MediaType, img.Data, err = dataURL(path, v); err == nil && img.Data == nil {
+		img.URL = text(v)
 	}
-	var err error
-	img.MediaType, img.Data, err = dataURL(at, address)
 	return err
 }
 
@@ -49,14 +48,11 @@ func (d *decoder) file(f *llm.File, path string, v json.RawMessage) error {
 		case "file_id":
 			err = setString(&f.ID, path, v)
 		case "file_data":
-			var data string
-			if err = setString(&data, path, v); err != nil {
-				return true, err
+			if kindOf(v) != isString {
+				return true, wrongType(path, isString, v)
 			}
-			if isDataURL(data) {
-				f.MediaType, f.Data, err = dataURL(path, data)
-			} else if f.Data, err = base64Of(data); err != nil {
-				err = untranslatable(path, "read file: the data is neither a data URL nor base64")
+			if f.MediaType, f.Data, err = dataURL(path, v); err == nil && f.Data == nil {
+				f.Data, err = base64At(path, v)
 			}
 		default:
 			return false, nil
@@ -72,34 +68,35 @@ func (d *decoder) audio(a *llm.Audio, path string, v json.RawMessage) error {
 		case "format":
 			return true, setString(&a.Format, path, v)
 		case "data":
-			var data string
-			if err := setString(&data, path, v); err != nil {
-				return true, err
-			}
 			var err error
-			if a.Data, err = base64Of(data); err != nil {
-				return true, untranslatable(path, "read audio: the data is not base64")
+			if kindOf(v) != isString {
+				return true, wrongType(path, isString, v)
 			}
-			return true, nil
+			a.Data, err = base64At(path, v)
+			return true, err
 		}
 		return false, nil
 	})
 }
 
-func isDataURL(s string) bool { return len(s) >= 5 && strings.EqualFold(s[:5], "data:") }
-
-// dataURL reads what a data URL declares and holds.
-func dataURL(path, address string) (mediaType string, data []byte, err error) {
-	head, body, ok := strings.Cut(address[5:], ",")
+// dataURL reads what a data URL declares and holds; data is nil for a string that
+// is none. The bytes are decoded from where they stand: they may be most of a
+// request.
+func dataURL(path string, v json.RawMessage) (mediaType string, data []byte, err error) {
+	raw := unquoted(v)
+	if len(raw) < 5 || !strings.EqualFold(string(raw[:5]), "data:") {
+		return "", nil, nil
+	}
+	head, body, ok := bytes.Cut(raw[5:], []byte(","))
 	if !ok {
 		return "", nil, untranslatable(path, "read data URL: it has no comma")
 	}
-	mediaType, encoding, _ := strings.Cut(head, ";")
+	mediaType, encoding, _ := strings.Cut(string(head), ";")
 	if strings.HasSuffix(strings.ToLower(encoding), "base64") {
 		data, err = base64Of(body)
 	} else {
 		var s string
-		s, err = url.PathUnescape(body)
+		s, err = url.PathUnescape(string(body))
 		data = []byte(s)
 	}
 	if err != nil {
@@ -108,7 +105,27 @@ func dataURL(path, address string) (mediaType string, data []byte, err error) {
 	return strings.ToLower(mediaType), data, nil
 }
 
-// base64Of decodes with or without padding.
-func base64Of(s string) ([]byte, error) {
-	return base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
+// unquoted is the text of the JSON string v, copied only where it has escapes.
+func unquoted(v json.RawMessage) []byte {
+	if bytes.IndexByte(v, '\\') < 0 {
+		return v[1 : len(v)-1]
+	}
+	return []byte(text(v))
+}
+
+func base64At(path string, v json.RawMessage) ([]byte, error) {
+	data, err := base64Of(unquoted(v))
+	if err != nil {
+		return nil, untranslatable(path, "read data: it is not base64")
+	}
+	return data, nil
+}
+
+// base64Of decodes with or without padding; the result is never nil without an
+// error.
+func base64Of(s []byte) ([]byte, error) {
+	s = bytes.TrimRight(s, "=")
+	data := make([]byte, base64.RawStdEncoding.DecodedLen(len(s)))
+	n, err := base64.RawStdEncoding.Decode(data, s)
+	return data[:n], err
 }

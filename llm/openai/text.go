@@ -8,22 +8,27 @@ import (
 	"unicode/utf8"
 )
 
-// text is the value of the JSON string v; lone surrogates and invalid UTF-8
-// become U+FFFD, as every JSON reader of Go makes them. encoding/json would
+// text is the value of the JSON string v, copied once; lone surrogates and invalid
+// UTF-8 become U+FFFD, as every JSON reader of Go makes them. encoding/json would
 // check the string a second time: most of a request is strings.
 func text(v json.RawMessage) string {
 	v = v[1 : len(v)-1]
 	if bytes.IndexByte(v, '\\') < 0 {
 		return validText(string(v))
 	}
-	b := make([]byte, 0, len(v))
+	var b strings.Builder
+	b.Grow(len(v)) // no escape says more than it is long
+	var one [utf8.UTFMax]byte
 	for {
 		i := bytes.IndexByte(v, '\\')
 		if i < 0 {
-			return validText(string(append(b, v...)))
+			b.Write(v)
+			return validText(b.String())
 		}
-		b = append(b, v[:i]...)
-		b, v = unescape(b, v[i+1:])
+		b.Write(v[:i])
+		var piece []byte
+		piece, v = unescape(one[:0], v[i+1:])
+		b.Write(piece)
 	}
 }
 
