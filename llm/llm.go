@@ -5,6 +5,12 @@
 //
 // It is a hub with one spoke for each wire (llm/openai, llm/bedrock), never a
 // translator for each pair. Nothing here does I/O.
+//
+// A request comes in through openai.Decode, or is built in Go, and goes out through
+// a Client, or through bedrock.Translate where only the translation is wanted. An
+// answer is a Response; one that streams is a sequence of Events, which
+// openai.StreamEncoder writes as OpenAI streams them. Whatever a wire or a model
+// cannot express as asked is a Gap, never a silence; docs/translation.md lists all.
 package llm
 
 import "context"
