@@ -7,8 +7,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"pgregory.net/rapid"
 
+	"understudy/internal/vendorspec"
 	"understudy/llm"
 	"understudy/llm/bedrock"
 	"understudy/llm/openai"
@@ -18,7 +20,15 @@ import (
 // when it goes to Converse and back, for what both can express: the earlier calls
 // with their ids, names and argument bytes, and the answer's text and calls, whole
 // or streamed in pieces of any size.
+//
+// What goes out to the application is held against OpenAI's definition as well, where
+// that is at hand.
 func TestRoundTrip(t *testing.T) {
+	var answer, chunk *jsonschema.Schema
+	t.Run("definition", func(t *testing.T) {
+		vendor := vendorspec.ReadOpenAI(t)
+		answer, chunk = vendor.Schema(t, "CreateChatCompletionResponse"), vendor.Schema(t, "CreateChatCompletionStreamResponse")
+	})
 	names := []string{"f", "get-it", "a.b", "a_b", "größe", strings.Repeat("n", 70), "a b"}
 	arguments := rapid.SampledFrom([]string{"{}", `{ "z" : 1.50, "a":1e2 }`, `{"s":"\u00e9\n <&>","n":null,"l":[{}]}`, `{"b":1,"a":2,"b":3}`})
 	text := rapid.SampledFrom([]string{"", "Hi", "So:\n", "<b> é 𝄞 \u2028 \"q\""})
@@ -68,7 +78,13 @@ func TestRoundTrip(t *testing.T) {
 		whole, err := bedrock.DecodeAnswer(sent.whole(want))
 		tr.Restore(whole)
 		check("whole", whole, err)
-		back, err := openai.DecodeResponse(openai.EncodeResponse(whole, 1))
+		written := openai.EncodeResponse(whole, 1)
+		if answer != nil {
+			if err := vendorspec.Validate(answer, written); err != nil {
+				t.Fatalf("%v\n%s", err, written)
+			}
+		}
+		back, err := openai.DecodeResponse(written)
 		check("whole, written and read", back, err)
 
 		var out []byte
@@ -84,6 +100,14 @@ func TestRoundTrip(t *testing.T) {
 		}
 		if err := s.End(); err != nil {
 			t.Fatal(err)
+		}
+		for event := range strings.SplitSeq(strings.TrimSpace(string(out)), "\n\n") {
+			if chunk == nil {
+				break
+			}
+			if err := vendorspec.Validate(chunk, []byte(strings.TrimPrefix(event, "data: "))); err != nil {
+				t.Fatalf("%v\n%s", err, event)
+			}
 		}
 		var asm openai.Assembler
 		_, _ = asm.Write(enc.AppendDone(out))
