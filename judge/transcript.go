@@ -25,7 +25,7 @@ func transcript(req *llm.Request) string {
 		m := &req.Messages[i]
 		b.WriteString(speaker(m.Role) + ": ")
 		for _, p := range m.Parts {
-			if p.Kind == llm.PartText {
+			if p.Kind == llm.PartText || p.Kind == llm.PartRefusal {
 				b.WriteString(p.Text)
 			} else {
 				b.WriteString("[" + string(p.Kind) + "]")

@@ -39,7 +39,7 @@ func Example() {
 	fmt.Println("comparable:", llm.Comparable(tr.Gaps))
 	// Output:
 	// {"messages":[{"role":"user","content":[{"text":"Hi"}]}],"system":[{"text":"Be brief."}],"inferenceConfig":{"maxTokens":100}}
-	// semantic dropped /stop - stop: the model takes no stop sequences
+	// semantic emulated /stop - stop: the model takes no stop sequences; its answer is cut at them when it is whole
 	// blocking refused /logprobs - logprobs: not available on Converse
 	// comparable: false
 }

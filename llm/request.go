@@ -82,16 +82,14 @@ type Message struct {
 	ToolCallID string
 }
 
-// Text joins the message's text parts without a separator.
+// Text joins what the message says, refusals included, without a separator.
 func (m *Message) Text() string {
-	if len(m.Parts) == 1 && m.Parts[0].Kind == PartText {
+	if len(m.Parts) == 1 {
 		return m.Parts[0].Text
 	}
 	var s string
 	for _, p := range m.Parts {
-		if p.Kind == PartText {
-			s += p.Text
-		}
+		s += p.Text
 	}
 	return s
 }
@@ -102,16 +100,18 @@ type PartKind string
 // The part kinds. PartOther is anything that has no neutral form; its wire form
 // is in Part.Raw and each spoke reports it as a gap.
 const (
-	PartText  PartKind = "text"
-	PartImage PartKind = "image"
-	PartFile  PartKind = "file"
-	PartAudio PartKind = "audio"
-	PartOther PartKind = "other"
+	PartText    PartKind = "text"
+	PartRefusal PartKind = "refusal" // what the assistant said in refusing
+	PartImage   PartKind = "image"
+	PartFile    PartKind = "file"
+	PartAudio   PartKind = "audio"
+	PartOther   PartKind = "other"
 )
 
 // A Part is a piece of a message.
 type Part struct {
 	Kind PartKind
+	// Text is set for PartText and PartRefusal.
 	Text string
 	// Image, File and Audio are set for the kinds of their names.
 	Image *Image

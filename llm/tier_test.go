@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"understudy/llm"
@@ -90,6 +91,28 @@ func TestRestore(t *testing.T) {
 		}
 		if c.resp.Text != c.text || c.resp.Finish != c.finish || len(c.resp.ToolCalls) > 0 || gap != c.gap {
 			t.Errorf("%s: %+v", name, c.resp)
+		}
+	}
+}
+
+// TestCutAtStop: an answer of a model that takes no stop sequences ends where the
+// first of them stands, as it would have.
+func TestCutAtStop(t *testing.T) {
+	req := question("Go on.")
+	req.Stop = []string{"END", "", "\n\n"}
+	family, _ := bedrock.FamilyOf("llama", "")
+	tr := must(bedrock.Translate(req, family))(t)
+	call := llm.ToolCall{ID: "t", Name: "weather", Arguments: "{}"}
+	for text, want := range map[string]llm.Response{
+		"one\n\ntwo END three": {Text: "one", Finish: llm.FinishStop},
+		"one END\n\ntwo":       {Text: "one ", Finish: llm.FinishStop},
+		"END":                  {Finish: llm.FinishStop},
+		"one":                  {Text: "one", ToolCalls: []llm.ToolCall{call}, Finish: llm.FinishLength},
+	} {
+		got := llm.Response{Text: text, ToolCalls: []llm.ToolCall{call}, Finish: llm.FinishLength}
+		tr.Restore(&got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
 	}
 }

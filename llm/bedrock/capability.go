@@ -22,6 +22,7 @@ var switches = map[string]func(*Family) *bool{
 	"tool_result_with_text":  func(f *Family) *bool { return &f.ToolResultWithText },
 	"system":                 func(f *Family) *bool { return &f.System },
 	"images":                 func(f *Family) *bool { return &f.Images },
+	"result_images":          func(f *Family) *bool { return &f.ResultImages },
 	"documents":              func(f *Family) *bool { return &f.Documents },
 	"audio":                  func(f *Family) *bool { return &f.Audio },
 	"prefill":                func(f *Family) *bool { return &f.Prefill },

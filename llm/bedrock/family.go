@@ -33,8 +33,9 @@ type Family struct {
 	// CallWithText tells whether an assistant turn may hold calls and text,
 	// ToolResultWithText whether a user turn may hold results and text.
 	CallWithText, ToolResultWithText bool
-	// System, Images, Documents and Audio tell what content is accepted.
-	System, Images, Documents, Audio bool
+	// System, Images, Documents and Audio tell what content is accepted,
+	// ResultImages whether results of calls may hold images.
+	System, Images, ResultImages, Documents, Audio bool
 	// Prefill tells whether a conversation may end with the assistant's turn.
 	Prefill bool
 	// StopSequences tells whether stopSequences is accepted, Sampling whether
@@ -95,7 +96,7 @@ const (
 // The common row of each family; the table below adds those that differ.
 var (
 	claudeRow = Family{Name: "claude", Tools: true, StreamWithTools: true, ToolChoiceAny: true, ToolChoiceTool: true, SingleToolCall: true,
-		CallWithText: true, ToolResultWithText: true, System: true, Images: true, Documents: true, Prefill: true,
+		CallWithText: true, ToolResultWithText: true, System: true, Images: true, ResultImages: true, Documents: true, Prefill: true,
 		StopSequences: true, Sampling: true, TemperatureWithTopP: true}
 	llamaRow = Family{Name: "llama", Tools: true, System: true, Documents: true, Sampling: true, TemperatureWithTopP: true,
 		Source: features + "; no streaming with tools, no toolChoice (langchain-aws); results and calls alone in their turns (pydantic-ai issue 6098, langchain-aws issue 1118); no prefill (beeai-framework issue 753); stop sequences: native wire has none"}
@@ -103,7 +104,7 @@ var (
 		Sampling: true, TemperatureWithTopP: true, ToolID9: true,
 		Source: features + "; " + clients + ": no streaming with tools, ids of nine, results and calls alone in their turns; prefill unknown"}
 	novaRow = Family{Name: "nova", Tools: true, StreamWithTools: true, ToolChoiceAny: true, ToolChoiceTool: true, CallWithText: true,
-		ToolResultWithText: true, System: true, Images: true, Documents: true, StopSequences: true, Sampling: true, TemperatureWithTopP: true,
+		ToolResultWithText: true, System: true, Images: true, ResultImages: true, Documents: true, StopSequences: true, Sampling: true, TemperatureWithTopP: true,
 		ToolNameNoDash: true, PlainSchema: true,
 		Source: features + "; dashes: SEMOSS issue 2892; schemas: pydantic-ai issue 1623; prefill unknown"}
 	// openRow is what the open-weight models that came from 2025 on have in common.

@@ -30,6 +30,7 @@ func (k *gapKind) at(path string) llm.Gap {
 // Turns and texts.
 var (
 	blankMessage     = kind("blank_message", llm.Cosmetic, llm.Dropped, "a message without text is not accepted")
+	refusalText      = kind("refusal", llm.Cosmetic, llm.Approximated, "an earlier refusal is sent as what the assistant said")
 	speakerName      = kind("name", llm.Semantic, llm.Dropped, "the speaker's name has no place on Converse")
 	systemReordered  = kind("system_reordered", llm.Cosmetic, llm.Approximated, "a system message in the middle is moved to the front")
 	systemInUser     = kind("system_in_user", llm.Semantic, llm.Emulated, "the model takes no system text; it leads the first user turn")
@@ -72,6 +73,7 @@ var (
 var (
 	imagesRefused     = kind("images", llm.Blocking, llm.Refused, "the model takes no images")
 	imageRole         = kind("image_role", llm.Blocking, llm.Refused, "only a user or a tool may show an image")
+	imageInResult     = kind("image_in_result", llm.Blocking, llm.Refused, "the model takes no images in the results of calls")
 	imageURL          = kind("image_url", llm.Blocking, llm.Refused, "an address is not fetched; the image must be in the request")
 	imageFormatGap    = kind("image_format", llm.Blocking, llm.Refused, "the bytes are none of PNG, JPEG, GIF and WebP")
 	imageSize         = kind("image_size", llm.Blocking, llm.Refused, "the image is larger than 3.75 MB")
@@ -104,7 +106,7 @@ var (
 	topPClamped        = kind("top_p", llm.Semantic, llm.Approximated, "clamped to the range 0 to 1 that Converse accepts")
 	samplingRefused    = kind("sampling", llm.Semantic, llm.Dropped, "the model takes neither temperature nor top_p")
 	topPBeside         = kind("top_p_beside_temperature", llm.Semantic, llm.Dropped, "the model takes one of both; the temperature is sent")
-	stopRefused        = kind("stop", llm.Semantic, llm.Dropped, "the model takes no stop sequences")
+	stopEmulated       = kind("stop", llm.Semantic, llm.Emulated, "the model takes no stop sequences; its answer is cut at them when it is whole")
 	stopBlank          = kind("stop_blank", llm.Semantic, llm.Dropped, "a stop sequence of white space is not accepted")
 	streamingEmulated  = kind("streaming_emulated", llm.Cosmetic, llm.Emulated, "the model does not stream with tools, so there is no first-token time")
 	jsonObject         = kind("json_object", llm.Semantic, llm.Emulated, "asked for by an instruction, not enforced")

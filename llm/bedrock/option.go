@@ -29,7 +29,8 @@ func (t *translator) limit() {
 	for _, s := range t.req.Stop {
 		switch {
 		case !t.family.StopSequences:
-			t.gap("/stop", stopRefused)
+			t.gap("/stop", stopEmulated)
+			t.cuts = t.req.Stop
 			return
 		case blank(s):
 			t.gap("/stop", stopBlank)

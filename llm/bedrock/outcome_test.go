@@ -127,6 +127,8 @@ func examples() []example {
 		{path: "/messages/*/content/*/prompt_cache_breakpoint", body: shows(`{"type":"text","text":"y","prompt_cache_breakpoint":{"mode":"explicit"}}`), gap: "cache_mark /messages/0/content/1/prompt_cache_breakpoint"},
 		{path: "/messages/*/content/*/cache_control", body: shows(`{"type":"text","text":"y","cache_control":{"type":"ephemeral"}}`), gap: "cache_mark /messages/0/content/1/cache_control"},
 		{path: "/messages/*/name", body: says(`{"role":"user","name":"ann","content":"Hi"}`), gap: "name /messages/0/name"},
+		{path: "/messages/*/refusal", body: says(hi + `{"role":"assistant","refusal":"No."},` + hi[:len(hi)-1]), gap: "refusal /messages/1/refusal"},
+		{path: "/messages/*/content/*/image_url", model: "openai.gpt-6-sol", body: says(hi + call + `{"role":"tool","tool_call_id":"c1","content":[` + picture + `]}`), gap: "image_in_result /messages/2/content/0"},
 		{path: "/messages/*/refusal", body: says(hi + `{"role":"assistant","refusal":"No."},` + hi[:len(hi)-1]), wire: `{"text":"No."}`},
 		{path: "/messages/*/audio", body: says(hi + `{"role":"assistant","content":"A","audio":{"id":"a"}},` + hi[:len(hi)-1]), gap: "audio_answer /messages/1/audio"},
 		{path: "/messages/*/tool_calls", body: says(hi + call + result), wire: `{"toolUse":{`},

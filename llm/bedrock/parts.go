@@ -35,9 +35,12 @@ func (t *translator) blocks(m *llm.Message, path string) []block {
 		if at == "" {
 			at = path + "/content"
 		}
-		if p.Kind == llm.PartText {
+		if p.Kind == llm.PartText || p.Kind == llm.PartRefusal {
 			if !blank(p.Text) {
 				blocks = append(blocks, block{text: p.Text})
+				if p.Kind == llm.PartRefusal {
+					t.gap(at, refusalText)
+				}
 			}
 			continue
 		}
@@ -77,6 +80,8 @@ func (t *translator) image(img *llm.Image, role llm.Role, path string) (*wireMed
 		return nil, imagesRefused
 	case !shows(role):
 		return nil, imageRole
+	case role == llm.RoleTool && !t.family.ResultImages:
+		return nil, imageInResult
 	case img.URL != "":
 		return nil, imageURL
 	case format == "":

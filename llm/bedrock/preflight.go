@@ -95,6 +95,7 @@ func (c *preflight) turn(u wireTurn) {
 			c.demand(!u.assistant && others == 0 && len(k.result.content) > 0, u.path, rulePairs)
 			results = append(results, k.result.id)
 			for j := range k.result.content {
+				c.demand(k.result.content[j].image == nil || c.family.ResultImages, u.path, ruleRole)
 				c.content(u, &k.result.content[j])
 			}
 		default:

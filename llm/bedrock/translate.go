@@ -30,6 +30,8 @@ type Translation struct {
 	titles []string
 	// answerTool is the hidden tool of TierTool, by its name on the wire.
 	answerTool string
+	// cuts are the stop sequences that the model does not take.
+	cuts []string
 	// noCalls tells that the request forbade tool calls and the wire could not.
 	noCalls bool
 }
@@ -61,11 +63,25 @@ func (tr *Translation) DocumentName(name string) string {
 // tools have its names, and the call of a hidden tool is the text of the answer.
 func (tr *Translation) Restore(resp *llm.Response) {
 	tr.unhide(resp)
+	tr.cut(resp)
 	for i := range resp.ToolCalls {
 		resp.ToolCalls[i].Name = tr.names.neutral(resp.ToolCalls[i].Name)
 	}
 	if tr.noCalls && len(resp.ToolCalls) > 0 {
 		resp.Gaps = append(resp.Gaps, choiceViolated.at("/tool_choice"))
+	}
+}
+
+// cut ends an answer before the first stop sequence, as the model would have.
+func (tr *Translation) cut(resp *llm.Response) {
+	end := -1
+	for _, s := range tr.cuts {
+		if i := strings.Index(resp.Text, s); s != "" && i >= 0 && (end < 0 || i < end) {
+			end = i
+		}
+	}
+	if end >= 0 {
+		resp.Text, resp.ToolCalls, resp.Finish = resp.Text[:end], nil, llm.FinishStop
 	}
 }
 
@@ -95,7 +111,7 @@ func Translate(req *llm.Request, f Family) (*Translation, error) {
 	tr := &Translation{
 		Streamed: !req.Whole && (len(t.out.tools) == 0 || f.StreamWithTools),
 		Images:   t.media, Tools: len(t.out.tools), Tier: t.tier,
-		names: t.names, ids: t.ids, titles: t.titles, answerTool: t.answerTool, noCalls: t.noCalls,
+		names: t.names, ids: t.ids, titles: t.titles, answerTool: t.answerTool, cuts: t.cuts, noCalls: t.noCalls,
 	}
 	if !tr.Streamed && !req.Whole {
 		t.gap("/stream", streamingEmulated)
@@ -126,6 +142,7 @@ type translator struct {
 	reasons       bool // the model is asked to reason
 	tier          llm.Tier
 	answerTool    string
+	cuts          []string
 	noCalls       bool
 }
 

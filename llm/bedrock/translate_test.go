@@ -165,7 +165,7 @@ func optionCases() []translation {
 		{"sampling", claude, one(llm.Request{MaxTokens: ptr(9), Temperature: ptr(0.7), TopP: ptr(1.0), Stop: []string{"END", " "}}),
 			`{"messages":[%user],"inferenceConfig":{"maxTokens":9,"temperature":0.7,"topP":1,"stopSequences":["END"]}}`, []string{"semantic dropped /stop stop_blank"}, false},
 		{"temperature is clamped", claude, one(llm.Request{Temperature: ptr(1.6)}), `{"messages":[%user],"inferenceConfig":{"temperature":1}}`, []string{"semantic approximated /temperature temperature"}, false},
-		{"no stop sequences on Llama", llama, one(llm.Request{Stop: []string{"a", "b"}}), `{"messages":[%user]}`, []string{"semantic dropped /stop stop"}, false},
+		{"no stop sequences on Llama", llama, one(llm.Request{Stop: []string{"a", "b"}}), `{"messages":[%user]}`, []string{"semantic emulated /stop stop"}, false},
 		{"auto is left out", claude, choice("auto", ""), withTools + `}}`, nil, false},
 		{"required", claude, choice("required", ""), withTools + `,"toolChoice":{"any":{}}}}`, nil, false},
 		{"named", claude, choice("tool", "g"), withTools + `,"toolChoice":{"tool":{"name":"g"}}}}`, nil, false},

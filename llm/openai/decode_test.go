@@ -100,10 +100,10 @@ func TestDecode(t *testing.T) {
 				field("/response_format", `{"type":"grammar"}`), field("/stream_options/include_obfuscation", "false"), field("/tool_choice", `{"type":"allowed_tools"}`)}}},
 		{"json schema", `{"messages":[],"response_format":{"type":"json_schema","json_schema":{"name":"n","description":"d","strict":false,"schema":{"b":1,"a":2}}}}`,
 			llm.Request{ResponseFormat: &llm.ResponseFormat{Type: "json_schema", Name: "n", Description: "d", Strict: ptr(false), Schema: json.RawMessage(`{"b":1,"a":2}`)}}},
-		{"refusal is text", `{"messages":[{"role":"assistant","refusal":"I cannot."},{"role":"assistant","content":[{"type":"refusal","refusal":"No."}]}]}`,
+		{"refusals", `{"messages":[{"role":"assistant","refusal":"I cannot."},{"role":"assistant","content":[{"type":"refusal","refusal":"No."}]}]}`,
 			llm.Request{Messages: []llm.Message{
-				{Role: llm.RoleAssistant, Parts: text1("/messages/0/refusal", "I cannot.")},
-				{Role: llm.RoleAssistant, Parts: text1("/messages/1/content/0", "No.")}}}},
+				{Role: llm.RoleAssistant, Parts: []llm.Part{{Kind: llm.PartRefusal, Text: "I cannot.", Path: "/messages/0/refusal"}}},
+				{Role: llm.RoleAssistant, Parts: []llm.Part{{Kind: llm.PartRefusal, Text: "No.", Path: "/messages/1/content/0"}}}}}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -68,8 +68,13 @@ func appendMessage(b []byte, m *llm.Message) []byte {
 	b = append(b, m.Role...)
 	b = append(b, `","content":`...)
 	var content []llm.Part
+	refusal := ""
 	for _, p := range m.Parts {
-		if !inCalls(&p) {
+		switch {
+		case inCalls(&p):
+		case p.Kind == llm.PartRefusal && strings.HasSuffix(p.Path, "/refusal"): // a field of the message
+			refusal = p.Text
+		default:
 			content = append(content, p)
 		}
 	}
@@ -87,6 +92,9 @@ func appendMessage(b []byte, m *llm.Message) []byte {
 			b = appendPart(b, &content[i])
 		}
 		b = append(b, ']')
+	}
+	if refusal != "" {
+		b = llm.AppendJSONString(append(b, `,"refusal":`...), refusal)
 	}
 	if m.Name != "" {
 		b = llm.AppendJSONString(append(b, `,"name":`...), m.Name)
@@ -109,6 +117,9 @@ func appendPart(b []byte, p *llm.Part) []byte {
 	switch p.Kind {
 	case llm.PartText:
 		b = llm.AppendJSONString(append(b, `{"type":"text","text":`...), p.Text)
+		return append(b, '}')
+	case llm.PartRefusal:
+		b = llm.AppendJSONString(append(b, `{"type":"refusal","refusal":`...), p.Text)
 		return append(b, '}')
 	case llm.PartImage:
 		b = append(b, `{"type":"image_url","image_url":{"url":`...)

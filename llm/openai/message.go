@@ -38,7 +38,7 @@ func (d *decoder) message(path string, v json.RawMessage) error {
 			err = d.called(&c, path, v)
 			m.ToolCalls = append(m.ToolCalls, c)
 		case "refusal":
-			p := llm.Part{Kind: llm.PartText, Path: path}
+			p := llm.Part{Kind: llm.PartRefusal, Path: path}
 			if err = setString(&p.Text, path, v); p.Text != "" {
 				m.Parts = append(m.Parts, p)
 			}
@@ -107,7 +107,7 @@ func (d *decoder) part(m *llm.Message, path string, v json.RawMessage) error {
 		body = true
 		switch kind {
 		case "text", "refusal":
-			p.Kind = llm.PartText
+			p.Kind = llm.PartKind(kind)
 			return true, setString(&p.Text, path, v)
 		case "image_url":
 			p.Kind, p.Image = llm.PartImage, &llm.Image{}

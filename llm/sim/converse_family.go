@@ -144,6 +144,9 @@ func (c *cvCall) checkFamilyBlocks() *awsError {
 			case b.ToolResult != nil:
 				results, id = true, b.ToolResult.ID
 				for _, r := range b.ToolResult.Content {
+					if r.Image != nil && !c.family.ResultImages {
+						return invalid("This model doesn't support the image field for user messages. Remove image and try again.")
+					}
 					images = images || r.Image != nil
 				}
 			case b.ToolUse != nil:
