@@ -1,6 +1,9 @@
 package llm
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // A Role says who speaks in a Message.
 type Role string
@@ -87,11 +90,11 @@ func (m *Message) Text() string {
 	if len(m.Parts) == 1 {
 		return m.Parts[0].Text
 	}
-	var s string
+	var b strings.Builder
 	for _, p := range m.Parts {
-		s += p.Text
+		b.WriteString(p.Text)
 	}
-	return s
+	return b.String()
 }
 
 // A PartKind tells what a Part holds.

@@ -31,10 +31,11 @@ func DecodeAnswer(body []byte) (*llm.Response, error) {
 	b.resp.Usage = answer.Usage.neutral()
 	for i, raw := range answer.Output.Message.Content {
 		if err := b.block("/output/message/content/"+strconv.Itoa(i), raw); err != nil {
-			return &b.resp, err
+			return b.response(), err
 		}
 	}
-	return &b.resp, b.finish(answer.StopReason)
+	err := b.finish(answer.StopReason)
+	return b.response(), err
 }
 
 // block reads one whole content block.

@@ -86,13 +86,18 @@ func callBlocks(u *turn) []block {
 // pair gives one result for each call of the turn before, in the calls' order,
 // as the service counts them; what answers no call becomes text of the turn.
 func (t *translator) pair(before, u *turn) []block {
+	waiting := map[string][]*result{} // results by the request's id, in order
+	for i := range u.results {
+		r := &u.results[i]
+		waiting[r.id] = append(waiting[r.id], r)
+	}
 	var results []block
 	if before != nil {
 		for _, c := range before.calls {
 			r := toolResult{id: c.use.id, content: []block{{text: missingResult}}, failed: true}
-			if found := unused(u.results, c.id); found != nil {
-				found.used = true
-				r.content, r.failed = found.content, false
+			if found := waiting[c.id]; len(found) > 0 {
+				waiting[c.id], found[0].used = found[1:], true
+				r.content, r.failed = found[0].content, false
 			} else {
 				t.gap(c.path, missingToolResult)
 			}
@@ -108,15 +113,6 @@ func (t *translator) pair(before, u *turn) []block {
 	}
 	u.texts = append(orphans, u.texts...)
 	return results
-}
-
-func unused(results []result, id string) *result {
-	for i := range results {
-		if !results[i].used && results[i].id == id {
-			return &results[i]
-		}
-	}
-	return nil
 }
 
 // emitUser writes a user turn: results stand before text, which Claude demands,

@@ -13,11 +13,18 @@ import (
 // wire, block by block in the order of their index.
 type answerBuilder struct {
 	resp llm.Response
+	said []byte
 }
 
 // text adds a text block. Blocks are joined without a separator: where one ends
 // is the service's affair, not the model's.
-func (b *answerBuilder) text(s string) { b.resp.Text += s }
+func (b *answerBuilder) text(s string) { b.said = append(b.said, s...) }
+
+// response is what has been collected.
+func (b *answerBuilder) response() *llm.Response {
+	b.resp.Text = string(b.said)
+	return &b.resp
+}
 
 // call adds a tool call. arguments are the bytes as received; none, or null,
 // means that the call has no argument, which OpenAI writes as {}.

@@ -128,6 +128,7 @@ var (
 	serviceTierDropped = kind("service_tier", llm.Cosmetic, llm.Dropped, "not sent; speed and price may differ")
 	cacheMark          = kind("cache_mark", llm.Cosmetic, llm.Dropped, "a mark for the provider's cache; it does not change what the model reads")
 	clientLeftover     = kind("client_field", llm.Cosmetic, llm.Dropped, "written by client libraries; it does not change what the model reads")
+	moreGaps           = kind("more_gaps", llm.Semantic, llm.Dropped, "the request has more gaps than are listed")
 	unknownField       = kind("unknown_field", llm.Semantic, llm.Dropped, "no counterpart on Converse is known")
 	reasoningInHistory = kind("earlier_reasoning", llm.Semantic, llm.Dropped, "earlier reasoning is not sent")
 	annotationsDropped = kind("annotations", llm.Cosmetic, llm.Dropped, "not sent; they do not change what the model reads")

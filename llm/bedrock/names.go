@@ -90,11 +90,15 @@ const mistralID = 9
 // it and no other call has it, else one made from it. It is a function of the
 // request alone, and no two calls of a request share one.
 func (t *translator) callID(id, path string) string {
-	w := id
+	w, salt := id, id
+	if last, ok := t.salts[id]; ok {
+		salt = last // the same id again goes on where it left off
+	}
 	_, taken := t.ids[w]
-	for salt := id; !t.acceptedID(w) || taken; _, taken = t.ids[w] {
+	for ; !t.acceptedID(w) || taken; _, taken = t.ids[w] {
 		sum := sha256.Sum256([]byte(salt))
 		salt = hex.EncodeToString(sum[:])
+		t.salts[id] = salt
 		if t.family.ToolID9 {
 			w = new(big.Int).SetBytes(sum[:]).Text(62)[:mistralID]
 		} else {

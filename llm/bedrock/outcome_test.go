@@ -2,6 +2,7 @@ package bedrock_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -69,6 +70,15 @@ const (
 
 func shows(part string) string {
 	return says(`{"role":"user","content":[{"type":"text","text":"x"},` + part + `]}`)
+}
+
+// numbered are n fields that nobody knows.
+func numbered(n int) string {
+	var fields []string
+	for i := range n {
+		fields = append(fields, fmt.Sprintf(`"field%d":1`, i))
+	}
+	return strings.Join(fields, ",")
 }
 
 func examples() []example {
@@ -253,6 +263,7 @@ func examples() []example {
 		{path: "/data_sources", body: asks(`"data_sources":[{"type":"azure_search"}]`), gap: "data_sources /data_sources"},
 		{path: "/user_security_context", body: asks(`"user_security_context":{"end_user_id":"x"}`), gap: "user_security_context /user_security_context"},
 		{path: "", body: asks(`"brand_new":1`), gap: "unknown_field /brand_new"},
+		{path: "", body: asks(numbered(300)), gap: "more_gaps "},
 	}
 }
 

@@ -30,7 +30,7 @@ var unsupported = []string{
 // stays. ok is false for a schema that cannot be brought into it: one that is no
 // object at its root, or that refers to itself as a whole.
 func closedSchema(schema json.RawMessage) (out json.RawMessage, changes []schemaChange, ok bool) {
-	if schemaType(schema) != "object" || recursive(schema) {
+	if len(schema) > maxSchema || schemaType(schema) != "object" || recursive(schema) {
 		return nil, nil, false
 	}
 	var c schemaCloser
@@ -80,8 +80,12 @@ func recursive(schema json.RawMessage) bool {
 	return follow(schema)
 }
 
-// maxSchemaDepth bounds the nesting of a schema that is rewritten.
-const maxSchemaDepth = 100
+// maxSchema and maxSchemaDepth bound the size in bytes and the nesting of a schema
+// that is rewritten.
+const (
+	maxSchema      = 256 << 10
+	maxSchemaDepth = 100
+)
 
 type schemaCloser struct {
 	changes []schemaChange

@@ -303,5 +303,5 @@ func (s *Stream) Response() (*llm.Response, error) {
 	} else if err == nil {
 		err = &llm.Error{Class: llm.ClassTruncated, Err: errors.New("read stream: it ended without messageStop")}
 	}
-	return &b.resp, err
+	return b.response(), err
 }

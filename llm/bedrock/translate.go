@@ -90,7 +90,7 @@ func (tr *Translation) cut(resp *llm.Response) {
 // so is a rule of the service that the body would break. A request of which
 // nothing remains to be sent is an *llm.Error of ClassUntranslatable.
 func Translate(req *llm.Request, f Family) (*Translation, error) {
-	t := &translator{req: req, family: f, ids: map[string]string{}}
+	t := &translator{req: req, family: f, ids: map[string]string{}, salts: map[string]string{}}
 	t.names.noDash = f.ToolNameNoDash
 	t.names.reserve(req.Tools)
 	t.messages()
@@ -133,12 +133,14 @@ type translator struct {
 	system     []string
 	systemPath string
 	names      names
-	// ids maps the ids of calls on the wire to the request's.
-	ids map[string]string
+	// ids maps the ids of calls on the wire to the request's, salts an id that
+	// was changed to what its next form is made from.
+	ids, salts map[string]string
 	// titles are the names of the documents, in order.
 	titles []string
 	// images counts pictures, media all blocks of bytes.
 	images, media int
+	more          bool // there are more gaps than are listed
 	reasons       bool // the model is asked to reason
 	tier          llm.Tier
 	answerTool    string
@@ -146,7 +148,20 @@ type translator struct {
 	noCalls       bool
 }
 
-func (t *translator) gap(path string, k *gapKind) { t.gaps = append(t.gaps, k.at(path)) }
+// maxGaps bounds the gaps of one request, which travel in every record of it.
+const maxGaps = 200
+
+// gap reports one; beyond the bound those that block are kept, and one tells of
+// the others.
+func (t *translator) gap(path string, k *gapKind) {
+	switch {
+	case len(t.gaps) < maxGaps, k.severity == llm.Blocking && len(t.gaps) < 2*maxGaps && llm.Comparable(t.gaps):
+		t.gaps = append(t.gaps, k.at(path))
+	case !t.more:
+		t.more = true
+		t.gaps = append(t.gaps, moreGaps.at(""))
+	}
+}
 
 // blank tells whether a text is one that Converse refuses as empty.
 func blank(s string) bool { return strings.TrimSpace(s) == "" }
