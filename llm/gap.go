@@ -1,6 +1,9 @@
 package llm
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // A Severity says what a Gap means for the comparison.
 type Severity string
@@ -31,6 +34,12 @@ type Gap struct {
 	Action   Action   `json:"action"`
 	// Reason is a short sentence. It never quotes the request's text.
 	Reason string `json:"reason"`
+}
+
+// Code is the name of the gap's kind, with which its Reason begins.
+func (g Gap) Code() string {
+	code, _, _ := strings.Cut(g.Reason, ":")
+	return code
 }
 
 // Comparable tells whether no gap is blocking.

@@ -4,7 +4,7 @@
 // makes one call of one endpoint.
 //
 // It is a hub with one spoke for each wire (llm/openai, llm/bedrock), never a
-// translator for each pair. Nothing here does I/O.
+// translator for each pair. Nothing here opens a connection.
 //
 // A request comes in through openai.Decode, or is built in Go, and goes out through
 // a Client, or through bedrock.Translate where only the translation is wanted. An
@@ -34,7 +34,7 @@ type Client interface {
 type Call struct {
 	// Body is the JSON body exactly as it goes on the wire.
 	Body []byte
-	// Gaps lists what the wire cannot express, in the order of the request.
+	// Gaps lists what the wire cannot express, in an order that is always the same.
 	Gaps []Gap
 	// Tier tells how a demanded form of answer is asked for, "" for none.
 	Tier Tier

@@ -26,10 +26,12 @@ type Request struct {
 	ParallelToolCalls *bool
 	ResponseFormat    *ResponseFormat
 	// MaxTokens limits the answer; nil means the provider's default.
-	MaxTokens   *int
-	Temperature *float64
-	TopP        *float64
-	Stop        []string
+	// MaxTokensPath is where it stands in the request it was read from.
+	MaxTokens     *int
+	MaxTokensPath string
+	Temperature   *float64
+	TopP          *float64
+	Stop          []string
 	// Effort is how long a model should reason: OpenAI's word, such as "low", or
 	// "" where the request does not say.
 	Effort string

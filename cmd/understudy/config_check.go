@@ -95,7 +95,7 @@ func callable(role string, ep llm.Endpoint) error {
 		return nil
 	}
 	if _, ok := bedrock.FamilyOf(ep.Family, ep.Model); !ok {
-		return fmt.Errorf("%s %q: no family is known for model %q: set family to one of %s", role, ep.Name, ep.Model, strings.Join(bedrock.FamilyNames(), ", "))
+		return fmt.Errorf("%s %q: %w", role, ep.Name, bedrock.NoFamily(ep.Family, ep.Model))
 	}
 	return nil
 }

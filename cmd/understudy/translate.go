@@ -7,10 +7,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"understudy/llm"
@@ -39,7 +39,7 @@ func runTranslate(_ context.Context, e *env, args []string) error {
 	var t translation
 	e.flags.StringVar(&t.to, "to", "", "the `wire` to translate to: converse (a request) or openai (an answer)")
 	e.flags.StringVar(&t.family, "family", "", "to converse: the model's `family`, or the id of its base model (default: from --model, else claude)")
-	e.flags.StringVar(&t.model, "model", "", "the model's `id` on Bedrock")
+	e.flags.StringVar(&t.model, "model", "", "to converse: the model's `id` on Bedrock; to openai: the name that the answer says")
 	e.flags.Func("capability", "to converse: an `ability` that the family table lacks, or, with ! before it, has wrongly (repeatable)", func(s string) error {
 		if err := bedrock.CheckCapabilities([]string{s}); err != nil {
 			return err
@@ -54,17 +54,34 @@ func runTranslate(_ context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := t.checkFlags(e); err != nil {
+		return err
+	}
 	switch {
 	case t.to != "converse" && t.to != "openai":
 		return fmt.Errorf("%w: --to is %q: converse or openai", errUsage, t.to)
 	case t.api != "chat":
-		return fmt.Errorf("%w: --api is %q: chat", errUsage, t.api)
+		return fmt.Errorf("%w: --api is %q: only \"chat\" can be written", errUsage, t.api)
 	case t.to == "converse":
 		return t.converse(e, rest)
 	case t.stream:
 		return t.events(e, rest)
 	}
 	return t.answer(e, rest)
+}
+
+// checkFlags refuses the flags of the other direction.
+func (t *translation) checkFlags(e *env) (err error) {
+	belongs := map[string]string{"family": "converse", "capability": "converse", "api": "openai", "stream": "openai", "include-usage": "openai"}
+	e.flags.Visit(func(f *flag.Flag) {
+		if to := belongs[f.Name]; to != "" && to != t.to && t.to != "" {
+			err = fmt.Errorf("%w: --%s belongs to --to %s", errUsage, f.Name, to)
+		}
+		if f.Name == "include-usage" && !t.stream {
+			err = fmt.Errorf("%w: --include-usage belongs to --stream", errUsage)
+		}
+	})
+	return err
 }
 
 // readInput reads a file, or stdin, whole.
@@ -107,7 +124,7 @@ func (t *translation) converse(e *env, args []string) error {
 	if err != nil {
 		return e.untranslatable(err)
 	}
-	return e.printTranslation(t.model, tr)
+	return e.printTranslation(t.model, family, tr)
 }
 
 // row is the family's row that the flags name.
@@ -118,7 +135,7 @@ func (t *translation) row(e *env) (bedrock.Family, error) {
 	}
 	family, ok := bedrock.FamilyOf(t.family, t.model)
 	if !ok {
-		return family, fmt.Errorf("%w: no family is known for --family %q --model %q; families: %s", errUsage, t.family, t.model, strings.Join(bedrock.FamilyNames(), ", "))
+		return family, fmt.Errorf("%w: %w", errUsage, bedrock.NoFamily(t.family, t.model))
 	}
 	return family.WithCapabilities(t.capabilities), nil
 }
@@ -134,7 +151,7 @@ func isResponses(body []byte) bool {
 
 // printTranslation writes the translation; the request in it is the body byte for
 // byte, which encoding/json would not leave alone.
-func (e *env) printTranslation(model string, tr *bedrock.Translation) error {
+func (e *env) printTranslation(model string, family bedrock.Family, tr *bedrock.Translation) error {
 	operation := "Converse"
 	if tr.Streamed {
 		operation = "ConverseStream"
@@ -150,7 +167,11 @@ func (e *env) printTranslation(model string, tr *bedrock.Translation) error {
 	if err != nil {
 		return err
 	}
-	b = append(b, list...)
+	row, err := json.Marshal(map[string]any{"name": family.Name, "models": append([]string{}, family.Models...), "source": family.Source})
+	if err != nil {
+		return err
+	}
+	b = append(append(append(b, list...), `,"family":`...), row...)
 	_, err = fmt.Fprintf(e.stdout, "%s,\"comparable\":%t}\n", b, llm.Comparable(gaps))
 	return err
 }
@@ -218,10 +239,14 @@ func (t *translation) events(e *env, args []string) error {
 	var out []byte
 	s := bedrock.Stream{Emit: func(ev llm.Event) { out = enc.Append(out, ev) }}
 	n := 0
-	for line := range bytes.Lines(body) {
+	for raw := range bytes.Lines(body) {
 		n++
-		if line = bytes.TrimSpace(line); len(line) == 0 {
+		line := bytes.TrimSpace(raw)
+		if len(line) == 0 {
 			continue
+		}
+		if !bytes.HasSuffix(raw, []byte("\n")) && !json.Valid(line) && n > 1 {
+			break // the recording was cut inside its last line, and so is the stream
 		}
 		if err := s.Line(line); llm.ClassOf(err) == llm.ClassUntranslatable {
 			return e.untranslatable(&llm.Error{Class: llm.ClassUntranslatable, Err: fmt.Errorf("line %d: %w", n, errors.Unwrap(err))})

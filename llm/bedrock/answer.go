@@ -2,7 +2,9 @@ package bedrock
 
 import (
 	"encoding/json"
+	"errors"
 	"strconv"
+	"strings"
 
 	"understudy/llm"
 )
@@ -20,9 +22,15 @@ func DecodeAnswer(body []byte) (*llm.Response, error) {
 		} `json:"output"`
 		StopReason string     `json:"stopReason"`
 		Usage      *wireUsage `json:"usage"`
+		Type       string     `json:"__type"`
+		Message    string     `json:"message"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return nil, malformed("read answer: %w", err)
+	}
+	if answer.Output == nil && (answer.Type != "" || answer.Message != "") {
+		name := answer.Type[strings.LastIndexByte(answer.Type, '#')+1:]
+		return nil, &llm.Error{Class: classify(name, 0, answer.Message, llm.ClassMalformed), Code: name, Err: errors.New(answer.Message)}
 	}
 	if answer.Output == nil || answer.Output.Message == nil {
 		return nil, malformed("read answer: it has no output message")
@@ -56,6 +64,10 @@ func (b *answerBuilder) block(path string, raw json.RawMessage) error {
 		if err := use.read(value); err != nil {
 			return err
 		}
+		if use.Type != "" {
+			b.other(path, serverToolUse)
+			return nil
+		}
 		b.call(use.ToolUseID, use.Name, use.Input)
 	default:
 		b.other(path, name)
@@ -68,7 +80,12 @@ type wireCall struct {
 	ToolUseID string          `json:"toolUseId"`
 	Name      string          `json:"name"`
 	Input     json.RawMessage `json:"input"`
+	// Type is set for a tool that the service runs by itself.
+	Type string `json:"type"`
 }
+
+// serverToolUse names such a block, which is no call of the application's.
+const serverToolUse = "server_tool_use"
 
 func (c *wireCall) read(raw json.RawMessage) error {
 	if err := json.Unmarshal(raw, c); err != nil {

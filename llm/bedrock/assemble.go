@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"understudy/llm"
 )
 
 const (
@@ -54,6 +56,10 @@ func (t *translator) prefill(u *turn) {
 		t.gap(u.path, prefillRefused)
 		return
 	}
+	if len(t.out.tools) > 0 || t.tier == llm.TierNative {
+		t.gap(u.path, prefillTools)
+		return
+	}
 	t.gap(u.path, prefillContinued)
 	last := &u.texts[len(u.texts)-1]
 	if trimmed := strings.TrimRightFunc(last.text, unicode.IsSpace); trimmed != last.text {
@@ -94,7 +100,7 @@ func (t *translator) pair(before, u *turn) []block {
 	var results []block
 	if before != nil {
 		for _, c := range before.calls {
-			r := toolResult{id: c.use.id, content: []block{{text: missingResult}}, failed: true}
+			r := toolResult{id: c.use.id, content: []block{{text: missingResult}}, failed: t.family.ResultStatus}
 			if found := waiting[c.id]; len(found) > 0 {
 				waiting[c.id], found[0].used = found[1:], true
 				r.content, r.failed = found[0].content, false

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 
 	"understudy/llm"
 )
@@ -41,6 +43,8 @@ func (b *answerBuilder) other(path, name string) {
 	switch name {
 	case "reasoningContent":
 		b.gap(path, reasoningLeftOut)
+	case serverToolUse:
+		b.gap(path, serverTool)
 	case "image", "video", "audio", "document":
 		b.gap(path, mediaAnswer)
 	case "citationsContent", "citation":
@@ -64,6 +68,12 @@ const maxAnswerGaps = 64
 // finish sets why the answer ended.
 func (b *answerBuilder) finish(stopReason string) (err error) {
 	b.resp.NativeFinish = stopReason
+	switch stopReason {
+	case "", "end_turn", "tool_use", "stop_sequence", "max_tokens", "model_context_window_exceeded", "content_filtered",
+		"guardrail_intervened", "malformed_model_output", "malformed_tool_use":
+	default:
+		b.gap("/stopReason", unknownStop)
+	}
 	b.resp.Finish, err = finishOf(stopReason, len(b.resp.ToolCalls))
 	return err
 }
@@ -94,21 +104,57 @@ func malformed(format string, a ...any) error {
 
 // wireUsage is Converse's count, where cached input stands beside inputTokens.
 type wireUsage struct {
-	InputTokens           int `json:"inputTokens"`
-	OutputTokens          int `json:"outputTokens"`
-	CacheReadInputTokens  int `json:"cacheReadInputTokens"`
-	CacheWriteInputTokens int `json:"cacheWriteInputTokens"`
+	in, out, read, write count
+	known                bool
+}
+
+// A count is a number of tokens. What is no such number makes the usage unknown,
+// never the answer wrong.
+type count struct {
+	n     int
+	valid bool
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *count) UnmarshalJSON(raw []byte) error {
+	f, err := strconv.ParseFloat(string(raw), 64)
+	c.valid = err == nil && f >= 0 && f <= math.MaxInt32 && f == math.Trunc(f)
+	if c.valid {
+		c.n = int(f)
+	}
+	return nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (u *wireUsage) UnmarshalJSON(raw []byte) error {
+	var w struct {
+		In    *count `json:"inputTokens"`
+		Out   *count `json:"outputTokens"`
+		Read  *count `json:"cacheReadInputTokens"`
+		Write *count `json:"cacheWriteInputTokens"`
+	}
+	if json.Unmarshal(raw, &w) != nil || w.In == nil || w.Out == nil {
+		return nil // half a count is none
+	}
+	u.known = true
+	for from, to := range map[*count]*count{w.In: &u.in, w.Out: &u.out, w.Read: &u.read, w.Write: &u.write} {
+		if from != nil {
+			*to = *from
+			u.known = u.known && from.valid
+		}
+	}
+	return nil
 }
 
 func (u *wireUsage) neutral() *llm.Usage {
-	if u == nil {
+	if u == nil || !u.known {
 		return nil
 	}
 	return &llm.Usage{
-		InputTokens:       u.InputTokens + u.CacheReadInputTokens + u.CacheWriteInputTokens,
-		OutputTokens:      u.OutputTokens,
-		CachedInputTokens: u.CacheReadInputTokens,
-		CacheWriteTokens:  u.CacheWriteInputTokens,
+		InputTokens:       u.in.n + u.read.n + u.write.n,
+		OutputTokens:      u.out.n,
+		CachedInputTokens: u.read.n,
+		CacheWriteTokens:  u.write.n,
 	}
 }
 

@@ -18,6 +18,7 @@ var switches = map[string]func(*Family) *bool{
 	"tool_choice_tool":       func(f *Family) *bool { return &f.ToolChoiceTool },
 	"single_tool_call":       func(f *Family) *bool { return &f.SingleToolCall },
 	"strict":                 func(f *Family) *bool { return &f.Strict },
+	"result_status":          func(f *Family) *bool { return &f.ResultStatus },
 	"call_with_text":         func(f *Family) *bool { return &f.CallWithText },
 	"tool_result_with_text":  func(f *Family) *bool { return &f.ToolResultWithText },
 	"system":                 func(f *Family) *bool { return &f.System },
@@ -86,6 +87,7 @@ var refusalTexts = []struct {
 	{words(`Conversation blocks and tool result blocks cannot be provided in the same turn`), "tool_result_with_text"},
 	{words(`Conversation blocks and tool use blocks cannot be provided in the same turn`), "call_with_text"},
 	{words(`support the .?serviceTier.? field`), "service_tier"},
+	{words(`support the .?status.? field`), "result_status"},
 }
 
 func words(pattern string) *regexp.Regexp { return regexp.MustCompile(`(?i)` + pattern) }

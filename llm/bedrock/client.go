@@ -17,10 +17,13 @@ import (
 )
 
 const (
-	// imageTokens and toolTokens are allowances, for each image and for the
-	// hidden prompt by which a model learns of its tools.
-	imageTokens = 2000
+	// mediaTokens and toolTokens are allowances, for each image or piece of speech
+	// and for the hidden prompt by which a model learns of its tools.
+	mediaTokens = 2000
 	toolTokens  = 1000
+	// documentTokens is one for each document whose bytes are compressed, or hold
+	// pictures of its pages: no model takes more than a million tokens.
+	documentTokens = 1_000_000
 
 	idleTimeout      = 90 * time.Second
 	handshakeTimeout = 10 * time.Second
@@ -43,7 +46,7 @@ var _ llm.Client = (*Client)(nil)
 func NewClient(ep llm.Endpoint, who Credentials, httpClient *http.Client) (*Client, error) {
 	family, ok := FamilyOf(ep.Family, ep.Model)
 	if !ok {
-		return nil, fmt.Errorf("endpoint %s: no family is known for model %q; declare family as one of %v", ep.Name, ep.Model, FamilyNames())
+		return nil, fmt.Errorf("endpoint %s: %w", ep.Name, NoFamily(ep.Family, ep.Model))
 	}
 	if who.Provider == nil && who.APIKey == "" {
 		return nil, fmt.Errorf("endpoint %s: no AWS credentials; configure the AWS chain or api_key_env", ep.Name)
@@ -91,31 +94,32 @@ func transport(concurrency int) *http.Transport {
 	return t
 }
 
-// Prepare translates req for the endpoint's model. A limit that the request
-// does not have is set to the endpoint's, with a gap: only so is the bill bounded.
+// Prepare translates req for the endpoint's model. A limit that the request does
+// not have, or that is none, is set to the endpoint's, with a gap: only so is the
+// bill bounded.
 func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
-	var limited []llm.Gap
-	if req.MaxTokens == nil {
+	limited := *req
+	var gaps []llm.Gap
+	if n := req.MaxTokens; n == nil || *n < 1 {
 		limit := c.endpoint.MaxOutputTokens
-		limited = append(limited, llm.LimitGap(limit))
-		own := *req
-		own.MaxTokens, req = &limit, &own
+		if most := c.family.MaxOutput; most > 0 {
+			limit = min(limit, most)
+		}
+		limited.MaxTokens = &limit
+		gaps = append(gaps, llm.LimitGap(limit))
 	}
-	tr, err := Translate(req, c.family)
+	tr, err := Translate(&limited, c.family)
 	if err != nil {
 		return nil, c.fault(err, nil)
 	}
-	tr.Gaps = append(tr.Gaps, limited...)
+	tr.Gaps = append(tr.Gaps, gaps...)
 	call := &llm.Call{
 		Body: tr.Body, Gaps: tr.Gaps, Tier: tr.Tier, Streamed: tr.Streamed, Detail: tr,
-		MaxInputTokens:  len(tr.Body) + imageTokens*tr.Images,
-		MaxOutputTokens: c.endpoint.MaxOutputTokens,
+		MaxInputTokens:  len(tr.Body) + mediaTokens*tr.Media + documentTokens*tr.Documents,
+		MaxOutputTokens: tr.MaxTokens,
 	}
 	if tr.Tools > 0 {
 		call.MaxInputTokens += toolTokens
-	}
-	if req.MaxTokens != nil && *req.MaxTokens >= 1 {
-		call.MaxOutputTokens = *req.MaxTokens
 	}
 	return call, nil
 }

@@ -209,7 +209,7 @@ func TestNewClientRefuses(t *testing.T) {
 		who  Credentials
 		want string
 	}{
-		"an ARN without family": {endpoint("", "arn:aws:bedrock:x"), signed(), "declare family"},
+		"an ARN without family": {endpoint("", "arn:aws:bedrock:x"), signed(), "says no family"},
 		"no credentials":        {endpoint("", claude), Credentials{}, "no AWS credentials"},
 		"plain http":            {endpoint("http://example.com", claude), signed(), "plain http"},
 	} {

@@ -4,6 +4,7 @@
 package bedrock
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -30,6 +31,8 @@ type Family struct {
 	// SingleToolCall tells whether additionalModelRequestFields.tool_choice
 	// takes disable_parallel_tool_use, Strict whether toolSpec takes strict.
 	SingleToolCall, Strict bool
+	// ResultStatus tells whether a result may have a status.
+	ResultStatus bool
 	// CallWithText tells whether an assistant turn may hold calls and text,
 	// ToolResultWithText whether a user turn may hold results and text.
 	CallWithText, ToolResultWithText bool
@@ -96,7 +99,7 @@ const (
 // The common row of each family; the table below adds those that differ.
 var (
 	claudeRow = Family{Name: "claude", Tools: true, StreamWithTools: true, ToolChoiceAny: true, ToolChoiceTool: true, SingleToolCall: true,
-		CallWithText: true, ToolResultWithText: true, System: true, Images: true, ResultImages: true, Documents: true, Prefill: true,
+		CallWithText: true, ToolResultWithText: true, System: true, Images: true, ResultImages: true, ResultStatus: true, Documents: true, Prefill: true,
 		StopSequences: true, Sampling: true, TemperatureWithTopP: true}
 	llamaRow = Family{Name: "llama", Tools: true, System: true, Documents: true, Sampling: true, TemperatureWithTopP: true,
 		Source: features + "; no streaming with tools, no toolChoice (langchain-aws); results and calls alone in their turns (pydantic-ai issue 6098, langchain-aws issue 1118); no prefill (beeai-framework issue 753); stop sequences: native wire has none"}
@@ -104,7 +107,7 @@ var (
 		Sampling: true, TemperatureWithTopP: true, ToolID9: true,
 		Source: features + "; " + clients + ": no streaming with tools, ids of nine, results and calls alone in their turns; prefill unknown"}
 	novaRow = Family{Name: "nova", Tools: true, StreamWithTools: true, ToolChoiceAny: true, ToolChoiceTool: true, CallWithText: true,
-		ToolResultWithText: true, System: true, Images: true, ResultImages: true, Documents: true, StopSequences: true, Sampling: true, TemperatureWithTopP: true,
+		ToolResultWithText: true, System: true, Images: true, ResultImages: true, ResultStatus: true, Documents: true, StopSequences: true, Sampling: true, TemperatureWithTopP: true,
 		ToolNameNoDash: true, PlainSchema: true,
 		Source: features + "; dashes: SEMOSS issue 2892; schemas: pydantic-ai issue 1623; prefill unknown"}
 	// openRow is what the open-weight models that came from 2025 on have in common.
@@ -144,11 +147,21 @@ var families = []Family{
 			newestClaude(f)
 			f.ToolChoiceAny, f.ToolChoiceTool = false, false
 		}),
-	claudeRow.except(ids("anthropic.claude-opus-4-7", "anthropic.claude-opus-4-8", "anthropic.claude-opus-5", "anthropic.claude-sonnet-5"),
+	claudeRow.except(ids("anthropic.claude-opus-4-7"),
+		clients+"; no sampling: promptfoo issue 10307; textFormat and strict refused: litellm issues 27846 and 31582; no forced calls while reasoning: langchain-aws pull 1151", func(f *Family) {
+			newestClaude(f)
+			f.ForcedWithReasoning = false
+		}),
+	claudeRow.except(ids("anthropic.claude-opus-4-8", "anthropic.claude-opus-5", "anthropic.claude-sonnet-5"),
 		clients+"; no sampling: promptfoo issue 10307; textFormat and strict refused: litellm issues 27846 and 31582; forced calls while reasoning: langchain-aws issue 1141", newestClaude),
+	claudeRow.except(ids("anthropic.claude-opus-4-1"), clients+"; one of temperature and topP: aws-samples/bedrock-chat pull 979", func(f *Family) {
+		f.TemperatureWithTopP, f.Reasoning, f.MaxOutput = false, ReasoningBudget, 32_000
+	}),
 	claudeRow.except(ids("anthropic.claude-opus-4"), clients, func(f *Family) { f.Reasoning, f.MaxOutput = ReasoningBudget, 32_000 }),
 	claudeRow.except(ids("anthropic.claude-sonnet-4"), clients, func(f *Family) { f.Reasoning, f.MaxOutput = ReasoningBudget, 64_000 }),
-	claudeRow.except(nil, features+": Claude 3 and later", func(*Family) {}),
+	claudeRow.except(ids("anthropic.claude-opus", "anthropic.claude-sonnet", "anthropic.claude-haiku", "anthropic.claude-fable"),
+		"a model newer than this table: what the newest in it can do", newestClaude),
+	claudeRow.except(nil, features+": Claude 3 and later, for a declared family", func(*Family) {}),
 
 	llamaRow.except(ids("meta.llama2", "meta.llama3-8b", "meta.llama3-70b", "meta.llama3-2-1b", "meta.llama3-2-3b"), features, func(f *Family) { f.Tools = false }),
 	llamaRow.except(ids("meta.llama3-2-11b", "meta.llama3-2-90b", "meta.llama4"), llamaRow.Source, func(f *Family) { f.Images = true }),
@@ -239,7 +252,8 @@ var vendors = map[string]string{
 // FamilyOf finds the row for a declared family and a model. family may also be
 // the id of the base model, such as "anthropic.claude-opus-4-6", for a model whose
 // own id does not say it. With an empty family a plain model id names its own; an
-// ARN never does. False: no row, and the endpoint must declare its family.
+// ARN never does. False: no row fits, the endpoint must declare its family, or the
+// declared one contradicts the model's own id.
 func FamilyOf(family, model string) (Family, bool) {
 	id := llm.TrimRegion(model)
 	if strings.Contains(family, ".") {
@@ -248,9 +262,12 @@ func FamilyOf(family, model string) (Family, bool) {
 	if strings.HasPrefix(id, "arn:") {
 		id = ""
 	}
-	if family == "" {
-		vendor, _, _ := strings.Cut(id, ".")
-		family = vendors[vendor]
+	vendor, _, _ := strings.Cut(id, ".")
+	switch own := vendors[vendor]; {
+	case family == "":
+		family = own
+	case own != "" && own != family:
+		return Family{}, false // the model's own id says otherwise
 	}
 	for _, f := range families {
 		if f.Name != family {
@@ -266,6 +283,19 @@ func FamilyOf(family, model string) (Family, bool) {
 		}
 	}
 	return Family{}, false
+}
+
+// NoFamily says why FamilyOf found no row.
+func NoFamily(family, model string) error {
+	vendor, _, _ := strings.Cut(llm.TrimRegion(model), ".")
+	names := strings.Join(FamilyNames(), ", ")
+	switch own := vendors[vendor]; {
+	case own != "" && family != "" && own != family && !strings.Contains(family, "."):
+		return fmt.Errorf("family %q does not fit model %q, whose id says %s", family, model, own)
+	case family == "" && strings.HasPrefix(model, "arn:"):
+		return fmt.Errorf("model %q is an ARN, which says no family: set family to the id of its base model, or to one of %s", model, names)
+	}
+	return fmt.Errorf("no family is known for family %q and model %q: set family to one of %s, or to the id of the base model", family, model, names)
 }
 
 // FamilyNames lists the families that an endpoint may declare.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -43,9 +44,9 @@ const system = "system[].text, or messages[].content[].text"
 // silence.
 var fieldRows = []fieldRow{
 	mapped("/model", "the endpoint's model id"),
-	mapped("/messages", "messages, system", systemOnly, leadingAssistant, prefillRefused, prefillContinued, prefillTrimmed, fillerTurn, blankMessage),
+	mapped("/messages", "messages, system", systemOnly, leadingAssistant, prefillRefused, prefillTools, prefillContinued, prefillTrimmed, fillerTurn, blankMessage),
 	mapped("/messages/*/role", "messages[].role; system and developer: system", systemReordered, systemInUser),
-	mapped("/messages/*/content", system, blankMessage, emptyToolResult),
+	mapped("/messages/*/content", system, turnsMerged, reordered, blankMessage, emptyToolResult),
 	mapped("/messages/*/content/*/type", "the kind of the block", unknownPart, videoRefused),
 	mapped("/messages/*/content/*/text", system),
 	mapped("/messages/*/content/*/refusal", "text of the assistant's turn", refusalText),
@@ -69,12 +70,12 @@ var fieldRows = []fieldRow{
 	mapped("/messages/*/tool_calls/*/type", "toolUse", customCall),
 	opaque("/messages/*/tool_calls/*/custom", "", customCall),
 	mapped("/messages/*/tool_calls/*/function", "toolUse"),
-	mapped("/messages/*/tool_calls/*/function/name", "toolUse.name"),
+	mapped("/messages/*/tool_calls/*/function/name", "toolUse.name", toolName),
 	mapped("/messages/*/tool_calls/*/function/arguments", "toolUse.input, byte for byte", toolArguments),
 	dropped("/messages/*/tool_calls/*/function/parsed_arguments", clientLeftover),
 	dropped("/messages/*/tool_calls/*/index", callIndex),
 	mapped("/messages/*/tool_call_id", "toolResult.toolUseId", orphanToolResult),
-	mapped("/messages/*/function_call", "toolUse with an id of its own"),
+	{path: "/messages/*/function_call", to: "toolUse with an id of its own", extra: oldMessageCall},
 	mapped("/messages/*/function_call/name", "toolUse.name"),
 	mapped("/messages/*/function_call/arguments", "toolUse.input, byte for byte", toolArguments),
 	dropped("/messages/*/cache_control", cacheMark),
@@ -88,12 +89,12 @@ var fieldRows = []fieldRow{
 	mapped("/tools/*/function", "toolSpec"),
 	mapped("/tools/*/function/name", "toolSpec.name", toolName),
 	mapped("/tools/*/function/description", "toolSpec.description"),
-	opaque("/tools/*/function/parameters", "toolSpec.inputSchema.json, byte for byte", toolSchemaWords, toolSchemaTop),
+	opaque("/tools/*/function/parameters", "toolSpec.inputSchema.json, byte for byte", toolSchemaWords, toolSchemaTop, toolSchemaInlined, toolSchemaRefs),
 	mapped("/tools/*/function/strict", "toolSpec.strict", toolStrict),
 	dropped("/tools/*/cache_control", cacheMark),
 	dropped("/tools/*/function/cache_control", cacheMark),
 	{path: "/tool_choice", to: "toolConfig.toolChoice", extra: choiceOther,
-		gaps: []*gapKind{choiceNone, choiceUnenforced, choiceRequired, choiceNamed, choiceNamedAny, choiceAllowed, effortChoice}},
+		gaps: []*gapKind{choiceNone, choiceNothing, choiceUnenforced, choiceRequired, choiceNamed, choiceNamedAny, choiceAllowed, effortChoice}},
 	mapped("/tool_choice/type", "toolConfig.toolChoice"),
 	mapped("/tool_choice/function", "toolConfig.toolChoice.tool"),
 	mapped("/tool_choice/function/name", "toolConfig.toolChoice.tool.name"),
@@ -103,7 +104,7 @@ var fieldRows = []fieldRow{
 	{path: "/functions", to: "toolConfig.tools", extra: oldFunctions, harmless: []string{"[]"}},
 	mapped("/functions/*/name", "toolSpec.name", toolName),
 	mapped("/functions/*/description", "toolSpec.description"),
-	opaque("/functions/*/parameters", "toolSpec.inputSchema.json, byte for byte", toolSchemaWords, toolSchemaTop),
+	opaque("/functions/*/parameters", "toolSpec.inputSchema.json, byte for byte", toolSchemaWords, toolSchemaTop, toolSchemaInlined, toolSchemaRefs),
 	{path: "/function_call", to: "toolConfig.toolChoice", extra: oldFunctionCall},
 	mapped("/function_call/name", "toolConfig.toolChoice.tool.name"),
 
@@ -113,22 +114,22 @@ var fieldRows = []fieldRow{
 	mapped("/response_format/json_schema/name", "textFormat.structure.jsonSchema.name, or the tool's name"),
 	mapped("/response_format/json_schema/description", "textFormat.structure.jsonSchema.description, or the tool's, or the instruction"),
 	opaque("/response_format/json_schema/schema", "textFormat.structure.jsonSchema.schema, or the tool's, or the instruction", schemaKeyword, schemaClosed),
-	mapped("/response_format/json_schema/strict", "always asked for"),
+	mapped("/response_format/json_schema/strict", "held to by the native tier and the hidden tool", schemaEnforced),
 
-	mapped("/max_tokens", "inferenceConfig.maxTokens", limitInvalid, limitClamped),
+	fieldRow{path: "/max_tokens", to: "inferenceConfig.maxTokens", gaps: []*gapKind{limitInvalid, limitClamped}, extra: limitBeside},
 	mapped("/max_completion_tokens", "inferenceConfig.maxTokens; it wins over max_tokens", limitInvalid, limitClamped, limitAbsent),
 	mapped("/temperature", "inferenceConfig.temperature", temperatureClamped, samplingRefused, effortSampling),
 	mapped("/top_p", "inferenceConfig.topP", topPClamped, topPBeside, samplingRefused, effortSampling),
 	mapped("/stop", "inferenceConfig.stopSequences", stopEmulated, stopBlank),
 	mapped("/reasoning_effort", "the family's own control, in additionalModelRequestFields or outputConfig.effort",
-		effortApproximated, effortRefused, effortAlways, effortNoRoom, effortHistory),
+		effortApproximated, effortLowered, effortRefused, effortAlways, effortNoRoom, effortHistory),
 	mapped("/stream", "ConverseStream", streamingEmulated),
 	mapped("/stream_options", "the usage of the answer's stream"),
 	mapped("/stream_options/include_usage", "the usage of the answer's stream"),
 	dropped("/stream_options/include_obfuscation", streamOptions),
 	{path: "/metadata", to: "requestMetadata", extra: metadataChanged, below: true},
 	mapped("/user", "additionalModelRequestFields.metadata.user_id (Claude)", userHashed, userDropped),
-	mapped("/service_tier", "serviceTier.type", serviceTierDropped),
+	mapped("/service_tier", "serviceTier.type, with the capability service_tier", serviceTierDropped),
 
 	dropped("/n", severalAnswers, "1"),
 	dropped("/logprobs", logprobs, "false"),
@@ -137,8 +138,8 @@ var fieldRows = []fieldRow{
 	dropped("/audio", audioOutput),
 	dropped("/modalities", modalities, `["text"]`),
 	dropped("/web_search_options", webSearch),
-	dropped("/frequency_penalty", frequencyPenalty, "0", "0.0"),
-	dropped("/presence_penalty", presencePenalty, "0", "0.0"),
+	dropped("/frequency_penalty", frequencyPenalty, "0"),
+	dropped("/presence_penalty", presencePenalty, "0"),
 	dropped("/verbosity", verbosity, `"medium"`),
 	dropped("/moderation", moderation),
 	dropped("/seed", seed),
@@ -195,7 +196,7 @@ func (t *translator) extra() {
 		if r := rowOf(f.Path); r != nil && r.extra != nil {
 			k, harmless = r.extra, r.harmless
 		}
-		if k == choiceOther || inMessage(f.Path) && empty(f.Raw) || slices.Contains(harmless, compact(f.Raw)) {
+		if k == choiceOther || inMessage(f.Path) && empty(f.Raw) || slices.ContainsFunc(harmless, func(h string) bool { return same(h, compact(f.Raw)) }) {
 			continue // reported with the tools; or it asks for nothing
 		}
 		t.gap(f.Path, k)
@@ -211,6 +212,16 @@ func empty(raw json.RawMessage) bool {
 		return true
 	}
 	return false
+}
+
+// same tells whether two values are the same, numbers by their value.
+func same(a, b string) bool {
+	if a == b {
+		return true
+	}
+	x, errX := strconv.ParseFloat(a, 64)
+	y, errY := strconv.ParseFloat(b, 64)
+	return errX == nil && errY == nil && x == y
 }
 
 func compact(raw json.RawMessage) string {

@@ -23,14 +23,18 @@ func (t *translator) format() {
 	}
 	const path = "/response_format"
 	switch {
+	case f.Type != "json_object" && f.Type != "json_schema":
+		t.gap(path, formatOther)
 	case f.Schema == nil:
 		t.instruct(jsonObjectInstruction)
 		t.gap(path, map[bool]*gapKind{true: jsonObject, false: jsonSchema}[f.Type == "json_object"])
-	case t.family.StructuredOutput && t.nativeSchema(f):
+	case t.family.StructuredOutput && !t.prefilled() && t.nativeSchema(f):
 		t.tier = llm.TierNative
+		t.enforced(f)
 	case t.canHideTool(f):
 		t.hideTool(f)
 		t.gap(path, jsonSchemaTool)
+		t.enforced(f)
 	default:
 		s := jsonSchemaInstruction + string(f.Schema)
 		if !blank(f.Description) {
@@ -39,6 +43,18 @@ func (t *translator) format() {
 		t.instruct(s)
 		t.gap(path, jsonSchema)
 	}
+}
+
+// enforced reports a schema that the request does not want to be held to.
+func (t *translator) enforced(f *llm.ResponseFormat) {
+	if f.Strict == nil || !*f.Strict {
+		t.gap("/response_format/json_schema/strict", schemaEnforced)
+	}
+}
+
+// prefilled tells whether the conversation ends with the assistant's turn.
+func (t *translator) prefilled() bool {
+	return len(t.turns) > 0 && t.turns[len(t.turns)-1].assistant
 }
 
 func (t *translator) instruct(s string) {
@@ -68,8 +84,8 @@ func (t *translator) nativeSchema(f *llm.ResponseFormat) bool {
 // call, and the schema is one that a tool may have.
 func (t *translator) canHideTool(f *llm.ResponseFormat) bool {
 	fits := (t.family.ToolChoiceAny || t.family.ToolChoiceTool) && (!t.reasons || t.family.ForcedWithReasoning)
-	return t.family.Tools && fits && len(t.out.tools) == 0 && len(t.req.Tools) == 0 && len(t.historyTools()) == 0 &&
-		schemaType(f.Schema) == "object" && (!t.family.PlainSchema || wordsOnly(f.Schema))
+	return t.family.Tools && fits && !t.prefilled() && len(t.out.tools) == 0 && len(t.req.Tools) == 0 && len(t.historyTools()) == 0 &&
+		schemaType(f.Schema) == "object" && (!t.family.PlainSchema || canBePlain(f.Schema))
 }
 
 // hideTool asks for the answer as the arguments of a call. The client turns the
@@ -81,7 +97,7 @@ func (t *translator) hideTool(f *llm.ResponseFormat) {
 	}
 	tool := wireTool{name: name, description: answerToolDescription, schema: f.Schema}
 	if t.family.PlainSchema {
-		tool.schema = plainSchema(f.Schema)
+		tool.schema = t.plain(f.Schema, "/response_format/json_schema/schema")
 	}
 	if !blank(f.Description) {
 		tool.description = answerToolDescription + " " + f.Description

@@ -105,7 +105,7 @@ func (t *translator) callID(id, path string) string {
 			w = "call_" + salt[:24]
 		}
 	}
-	if w != id {
+	if w != id && !strings.HasPrefix(id, "function_call_") { // which the old form has not
 		t.gap(path+"/id", toolID)
 	}
 	t.ids[w] = id

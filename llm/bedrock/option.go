@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"understudy/llm"
@@ -14,26 +15,30 @@ import (
 // limit translates the limit of the answer and the stop sequences.
 func (t *translator) limit() {
 	in := &t.out.inference
+	path := t.req.MaxTokensPath
+	if path == "" {
+		path = "/max_completion_tokens"
+	}
 	switch n := t.req.MaxTokens; {
 	case n == nil:
-		t.gap("/max_completion_tokens", limitAbsent)
+		t.gap(path, limitAbsent)
 	case *n < 1:
-		t.gap("/max_tokens", limitInvalid)
+		t.gap(path, limitInvalid)
 	case t.family.MaxOutput > 0 && *n > t.family.MaxOutput:
-		t.gap("/max_tokens", limitClamped)
+		t.gap(path, limitClamped)
 		most := t.family.MaxOutput
 		in.maxTokens = &most
 	default:
 		in.maxTokens = n
 	}
-	for _, s := range t.req.Stop {
+	for i, s := range t.req.Stop {
 		switch {
 		case !t.family.StopSequences:
 			t.gap("/stop", stopEmulated)
 			t.cuts = t.req.Stop
 			return
 		case blank(s):
-			t.gap("/stop", stopBlank)
+			t.gap("/stop/"+strconv.Itoa(i), stopBlank)
 		default:
 			in.stop = append(in.stop, s)
 		}
@@ -43,8 +48,12 @@ func (t *translator) limit() {
 // sampling translates temperature and top_p.
 func (t *translator) sampling() {
 	in, req := &t.out.inference, t.req
-	if !t.family.Sampling {
+	switch {
+	case !t.family.Sampling:
 		t.dropSampling(samplingRefused)
+		return
+	case t.thinks:
+		t.dropSampling(effortSampling)
 		return
 	}
 	in.temperature = t.clamp("/temperature", req.Temperature, temperatureClamped)
@@ -62,7 +71,6 @@ func (t *translator) dropSampling(k *gapKind) {
 	if t.req.TopP != nil {
 		t.gap("/top_p", k)
 	}
-	t.out.inference.temperature, t.out.inference.topP = nil, nil
 }
 
 // clamp brings a sampling parameter into Converse's range, 0 to 1.
@@ -88,7 +96,7 @@ func (t *translator) labels() {
 	}
 	switch s := t.req.ServiceTier; {
 	case s == "", s == "auto", s == "default":
-	case t.family.ServiceTier && (s == "flex" || s == "priority"):
+	case t.family.ServiceTier && s == "flex": // priority costs more than is set aside
 		t.out.tier = s
 	default:
 		t.gap("/service_tier", serviceTierDropped)

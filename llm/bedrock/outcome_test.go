@@ -87,7 +87,7 @@ func examples() []example {
 	document := `{"type":"file","file":{"file_data":"data:text/plain;base64,eA=="}}`
 	huge := base64.StdEncoding.EncodeToString(append([]byte("\x89PNG\r\n\x1a\n"), make([]byte, 4_000_000)...))
 	wide := "iVBORw0KGgoAAAANSUhEUgAAIygAAAABCAAAAACWSFqZ" // the header of 9000 × 1
-	schema := `"response_format":{"type":"json_schema","json_schema":{"name":"n","description":"why","strict":true,"schema":{"type":"object"}}}`
+	schema := `"response_format":{"type":"json_schema","json_schema":{"name":"n","description":"why","strict":true,"schema":{"type":"object","properties":{}}}}`
 	return []example{
 		{path: "/model", body: asks(`"model":"gpt"`), wire: `{"messages":`},
 		{path: "/messages", body: says(hi[:len(hi)-1]), wire: `{"messages":[{"role":"user","content":[{"text":"Hi"}]}]`},
@@ -96,10 +96,13 @@ func examples() []example {
 		{path: "/messages", model: opus, body: says(hi + `{"role":"assistant","content":"A"}`), gap: "prefill /messages/1"},
 		{path: "/messages", body: says(hi + `{"role":"assistant","content":"A"}`), gap: "prefill_continued /messages/1"},
 		{path: "/messages", body: says(hi + `{"role":"assistant","content":"A "}`), gap: "prefill_trimmed /messages/1"},
+		{path: "/messages", body: says(hi + `{"role":"assistant","content":"A"}`)[:len(says(hi+`{"role":"assistant","content":"A"}`))-1] + `,` + tools + `}`, gap: "prefill_with_tools /messages/1"},
+		{path: "/messages", body: says(hi + call + hi[:len(hi)-1] + `,` + result), gap: "reordered /messages/3"},
 		{path: "/messages", model: llama, body: says(hi + call + result + `,{"role":"user","content":"B"}`), gap: "filler_turn /messages/2"},
 		{path: "/messages/*/role", body: says(`{"role":"developer","content":"A"},` + hi[:len(hi)-1]), wire: `"system":[{"text":"A"}]`},
 		{path: "/messages/*/role", body: says(hi + `{"role":"system","content":"A"}`), gap: "system_reordered /messages/1"},
 		{path: "/messages/*/role", model: mixtral, body: says(`{"role":"system","content":"A"},` + hi[:len(hi)-1]), gap: "system_in_user /messages/0"},
+		{path: "/messages/*/content", body: says(hi + hi[:len(hi)-1]), gap: "turns_merged /messages/1"},
 		{path: "/messages/*/content", body: says(hi[:len(hi)-1]), wire: `[{"text":"Hi"}]`},
 		{path: "/messages/*/content", body: says(hi + `{"role":"user","content":" "}`), gap: "blank_message /messages/1"},
 		{path: "/messages/*/content", body: says(hi + call + `{"role":"tool","tool_call_id":"c1","content":""}`), gap: "empty_tool_result /messages/2/content"},
@@ -155,6 +158,7 @@ func examples() []example {
 		{path: "/messages/*/tool_calls/*/index", body: says(hi + strings.Replace(call, `"id"`, `"index":0,"id"`, 1) + result), gap: "call_index /messages/1/tool_calls/0/index"},
 		{path: "/messages/*/tool_call_id", body: says(hi + call + result), wire: `{"toolResult":{"toolUseId":"c1"`},
 		{path: "/messages/*/tool_call_id", body: says(hi + call + result + "," + strings.Replace(result, "c1", "c2", 1)), gap: "orphan_tool_result /messages/3"},
+		{path: "/messages/*/function_call", body: says(hi + `{"role":"assistant","function_call":{"name":"f","arguments":"{}"}},{"role":"function","name":"f","content":"ok"}`), gap: "earlier_function_call /messages/1/function_call"},
 		{path: "/messages/*/function_call", body: says(hi + `{"role":"assistant","function_call":{"name":"f","arguments":"{}"}},{"role":"function","name":"f","content":"ok"}`), wire: `"toolUseId":"function_call_1"`},
 		{path: "/messages/*/function_call/name", body: says(hi + `{"role":"assistant","function_call":{"name":"f","arguments":"{}"}},{"role":"function","name":"f","content":"ok"}`), wire: `"name":"f"`},
 		{path: "/messages/*/function_call/arguments", body: says(hi + `{"role":"assistant","function_call":{"name":"f","arguments":"{ \"b\":2}"}},{"role":"function","name":"f","content":"ok"}`), wire: `"input":{ "b":2}`},
@@ -176,11 +180,15 @@ func examples() []example {
 		{path: "/tools/*/function/parameters", body: asks(`"tools":[{"type":"function","function":{"name":"f","parameters":{ "type":"object", "x":1.50}}}]`), wire: `"json":{ "type":"object", "x":1.50}`},
 		{path: "/tools/*/function/parameters", model: nova, body: asks(`"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","title":"t"}}}]`), gap: "tool_schema_words /tools/0/function/parameters"},
 		{path: "/tools/*/function/parameters", model: nova, body: asks(`"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","$defs":{}}}}]`), gap: "tool_schema /tools/0/function/parameters"},
-		{path: "/tools/*/function/strict", model: haiku, body: asks(`"tools":[{"type":"function","function":{"name":"f","strict":true}}]`), wire: `"strict":true`},
+		{path: "/tools/*/function/parameters", model: nova, body: asks(`"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"a":{"$ref":"#/$defs/b"}},"$defs":{"b":{"type":"string"}}}}}]`), gap: "tool_schema_inlined /tools/0/function/parameters",
+			wire: `"json":{"type":"object","properties":{"a":{"type":"string"}}}`},
+		{path: "/tools/*/function/parameters", model: nova, body: asks(`"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"a":{"$ref":"#/$defs/b"}},"$defs":{"b":{"$ref":"#/$defs/b"}}}}}]`), gap: "tool_schema_refs /tools/0/function/parameters"},
+		{path: "/tools/*/function/strict", model: haiku, body: asks(`"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"type":"object","properties":{},"additionalProperties":false}}}]`), wire: `"strict":true`},
 		{path: "/tools/*/function/strict", body: asks(`"tools":[{"type":"function","function":{"name":"f","strict":true}}]`), gap: "strict /tools/0/function/strict"},
 		{path: "/tools/*/cache_control", body: asks(`"tools":[{"type":"function","function":{"name":"f"},"cache_control":{"type":"ephemeral"}}]`), gap: "cache_mark /tools/0/cache_control"},
 		{path: "/tools/*/function/cache_control", body: asks(`"tools":[{"type":"function","function":{"name":"f","cache_control":{"type":"ephemeral"}}}]`), gap: "cache_mark /tools/0/function/cache_control"},
 		{path: "/tool_choice", body: asks(tools + `,"tool_choice":"required"`), wire: `"toolChoice":{"any":{}}`},
+		{path: "/tool_choice", body: asks(`"tool_choice":"required"`), gap: "tool_choice_without_tools /tool_choice"},
 		{path: "/tool_choice", body: asks(tools + `,"tool_choice":"none"`), gap: "tool_choice_none /tool_choice"},
 		{path: "/tool_choice", body: says(hi + call + result)[:len(says(hi+call+result))-1] + `,` + tools + `,"tool_choice":"none"}`, gap: "tool_choice_none_unenforced /tool_choice"},
 		{path: "/tool_choice", model: llama, body: asks(tools + `,"tool_choice":"required"`), gap: "required /tool_choice"},
@@ -209,12 +217,14 @@ func examples() []example {
 		{path: "/response_format/json_schema/name", model: haiku, body: asks(schema), wire: `"name":"n"`},
 		{path: "/response_format/json_schema/description", model: haiku, body: asks(schema), wire: `"description":"why"`},
 		{path: "/response_format/json_schema/schema", model: haiku, body: asks(schema), gap: "schema_closed /response_format/json_schema/schema"},
-		{path: "/response_format/json_schema/schema", model: haiku, body: asks(strings.Replace(schema, `"type":"object"`, `"type":"object","additionalProperties":false,"properties":{"a":{"maxLength":3}}`, 1)), gap: "schema_keyword /response_format/json_schema/schema/properties/a/maxLength"},
+		{path: "/response_format/json_schema/schema", model: haiku, body: asks(strings.Replace(schema, `"properties":{}`, `"additionalProperties":false,"properties":{"a":{"maxLength":3}}`, 1)), gap: "schema_keyword /response_format/json_schema/schema/properties/a/maxLength"},
+		{path: "/response_format/json_schema/strict", body: asks(strings.Replace(schema, `"strict":true,`, "", 1)), gap: "schema_enforced /response_format/json_schema/strict"},
 		{path: "/response_format/json_schema/strict", body: asks(schema), wire: `"toolChoice":{"tool":{"name":"n"}}`},
 
 		{path: "/max_tokens", body: asks(`"max_tokens":7`), wire: `"maxTokens":7`},
 		{path: "/max_tokens", body: asks(`"max_tokens":0`), gap: "max_tokens /max_tokens"},
 		{path: "/max_tokens", model: haiku, body: asks(`"max_tokens":100000`), gap: "max_tokens_clamped /max_tokens"},
+		{path: "/max_tokens", body: asks(`"max_completion_tokens":8,"max_tokens":7`), gap: "max_tokens_beside /max_tokens"},
 		{path: "/max_completion_tokens", body: asks(`"max_completion_tokens":8,"max_tokens":7`), wire: `"maxTokens":8`},
 		{path: "/max_completion_tokens", body: says(hi[:len(hi)-1]), gap: "max_tokens_absent /max_completion_tokens"},
 		{path: "/temperature", body: asks(`"temperature":0.5`), wire: `"temperature":0.5`},
@@ -226,9 +236,10 @@ func examples() []example {
 		{path: "/top_p", model: haiku, body: asks(`"temperature":0.5,"top_p":0.5`), gap: "top_p_beside_temperature /top_p"},
 		{path: "/stop", body: asks(`"stop":"END"`), wire: `"stopSequences":["END"]`},
 		{path: "/stop", model: llama, body: asks(`"stop":"END"`), gap: "stop /stop"},
-		{path: "/stop", body: asks(`"stop":["\n"]`), gap: "stop_blank /stop"},
+		{path: "/stop", body: asks(`"stop":["\n"]`), gap: "stop_blank /stop/0"},
 		{path: "/reasoning_effort", model: haiku, body: asks(`"reasoning_effort":"high"`), gap: "reasoning_effort_mapped /reasoning_effort"},
 		{path: "/reasoning_effort", body: asks(`"reasoning_effort":"high"`), gap: "reasoning_effort /reasoning_effort"},
+		{path: "/reasoning_effort", model: "amazon.nova-2-lite-v1:0", body: asks(`"reasoning_effort":"high"`), gap: "reasoning_effort_lowered /reasoning_effort"},
 		{path: "/reasoning_effort", model: "deepseek.r1-v1:0", body: asks(`"reasoning_effort":"high"`), gap: "reasoning_always /reasoning_effort"},
 		{path: "/reasoning_effort", model: haiku, body: asks(`"reasoning_effort":"high","max_tokens":100`), gap: "reasoning_no_room /reasoning_effort"},
 		{path: "/reasoning_effort", model: haiku, body: says(hi + call + result)[:len(says(hi+call+result))-1] + `,"reasoning_effort":"high"}`, gap: "reasoning_history /reasoning_effort"},
@@ -315,4 +326,4 @@ func TestOutcomes(t *testing.T) {
 
 // answerOnly are found in answers; their tests are those of the answers.
 var answerOnly = map[string]bool{"tool_choice_none_violated": true, "answer_tool_ignored": true, "beside_answer_tool": true,
-	"reasoning": true, "media_answer": true, "citations": true, "unknown_block": true}
+	"unknown_stop_reason": true, "server_tool": true, "reasoning": true, "media_answer": true, "citations": true, "unknown_block": true}

@@ -48,7 +48,7 @@ func (t *translator) blocks(m *llm.Message, path string) []block {
 		if missing != nil {
 			t.gap(at, missing)
 			k = block{text: notSent}
-		} else {
+		} else if k.document == nil {
 			t.media++
 		}
 		blocks = append(blocks, k)
@@ -144,16 +144,21 @@ var documentFormats = map[string]string{
 	".doc": "doc", ".xls": "xls", ".docx": "docx", ".xlsx": "xlsx",
 }
 
-// documentFormat is Converse's name for a file's format: by its bytes, the
-// declared type, or the name's extension; "" where none says.
+// documentFormat is Converse's name for a file's format, by the declared type, the
+// name's extension, or the bytes; "" where none says, and for a PDF that is none.
 func documentFormat(f *llm.File) string {
-	if bytes.HasPrefix(f.Data, []byte("%PDF-")) {
+	isPDF := bytes.Contains(f.Data[:min(len(f.Data), 1024)], []byte("%PDF-"))
+	format := documentFormats[f.MediaType]
+	if format == "" {
+		format = documentFormats[strings.ToLower(filepath.Ext(f.Name))]
+	}
+	switch {
+	case isPDF && format == "":
 		return "pdf"
+	case format == "pdf" && !isPDF:
+		return ""
 	}
-	if format := documentFormats[f.MediaType]; format != "" {
-		return format
-	}
-	return documentFormats[strings.ToLower(filepath.Ext(f.Name))]
+	return format
 }
 
 func (t *translator) document(f *llm.File, role llm.Role, path string) (*wireMedia, *gapKind) {
@@ -176,6 +181,11 @@ func (t *translator) document(f *llm.File, role llm.Role, path string) (*wireMed
 		t.gap(path+"/file/filename", documentName)
 	}
 	t.titles = append(t.titles, f.Name)
+	switch format {
+	case "txt", "md", "csv", "html":
+	default:
+		t.bound++
+	}
 	return &wireMedia{format: format, name: neutralTitle(len(t.titles) - 1), data: f.Data}, nil
 }
 

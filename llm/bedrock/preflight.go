@@ -14,13 +14,14 @@ import (
 // limit of the service definition.
 var (
 	ruleTurns     = rule("turns", "turns must alternate between user and assistant, from the user's on")
-	ruleEnd       = rule("end", "the last turn must be the user's")
+	ruleEnd       = rule("end", "the last turn must be the user's, or a prefill without tools and demanded form")
 	ruleEmptyTurn = rule("empty_turn", "a turn must have content")
 	ruleBlank     = rule("blank", "a text must not be blank")
 	ruleRole      = rule("role", "calls are the assistant's; results, images, documents and speech the user's")
 	ruleID        = rule("tool_id", "an id has 1 to 64 of a-z A-Z 0-9 _ -, nine letters and digits for Mistral, and stands once")
 	ruleInput     = rule("tool_input", "the arguments of a call must be a JSON object")
 	rulePairs     = rule("pairs", "the turn after a call must begin with the results of exactly its calls")
+	ruleStatus    = rule("status", "the model takes no status of a result")
 	ruleTogether  = rule("together", "the model refuses calls or results beside text in one turn")
 	ruleHistory   = rule("tool_config", "earlier calls need declared tools")
 	ruleTool      = rule("tool", "a tool needs a name of its own of 1 to 64 of a-z A-Z 0-9 _ -, and a schema of type object")
@@ -76,7 +77,8 @@ func (c *preflight) turns() {
 		c.turn(u)
 	}
 	if n := len(turns); n > 0 && turns[n-1].assistant {
-		c.demand(c.family.Prefill && len(c.open) == 0, turns[n-1].path, ruleEnd)
+		plain := len(c.t.out.tools) == 0 && c.t.out.output.schema == nil
+		c.demand(c.family.Prefill && len(c.open) == 0 && plain, turns[n-1].path, ruleEnd)
 	}
 	c.demand(c.images <= maxImages, "/messages", ruleImages)
 	c.demand(len(c.titles) <= maxDocuments, "/messages", ruleDocuments)
@@ -93,6 +95,7 @@ func (c *preflight) turn(u wireTurn) {
 			calls = append(calls, k.use.id)
 		case k.result != nil:
 			c.demand(!u.assistant && others == 0 && len(k.result.content) > 0, u.path, rulePairs)
+			c.demand(!k.result.failed || c.family.ResultStatus, u.path, ruleStatus)
 			results = append(results, k.result.id)
 			for j := range k.result.content {
 				c.demand(k.result.content[j].image == nil || c.family.ResultImages, u.path, ruleRole)

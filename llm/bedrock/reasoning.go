@@ -2,16 +2,14 @@ package bedrock
 
 import (
 	"strconv"
-
-	"understudy/llm"
 )
 
 // budgets are the tokens of thinking that stand for an effort, for a family
 // that counts them; 1024 is the least that the service takes.
-var budgets = map[string]int{"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192}
+var budgets = map[string]int{"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16384}
 
 // levels are the efforts of a family that knows three.
-var levels = map[string]string{"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
+var levels = map[string]string{"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
 
 // reasoning translates reasoning_effort. Models differ in what an effort means,
 // so that every mapping is a gap.
@@ -21,7 +19,7 @@ func (t *translator) reasoning() {
 	level, known := levels[effort]
 	switch way := t.family.Reasoning; {
 	case effort == "":
-	case way == ReasoningAlways:
+	case way == ReasoningAlways, way == ReasoningFlat && effort == "none":
 		t.gap(path, effortAlways)
 	case effort == "none" && (way == ReasoningNone || way == ReasoningBudget || way == ReasoningAdaptive || way == ReasoningNova || way == ReasoningConfig):
 		// The models of these families reason only when they are asked to.
@@ -37,27 +35,36 @@ func (t *translator) reasoning() {
 		t.gap(path, effortApproximated)
 		t.addField("thinking", `{"type":"adaptive"}`)
 		t.out.output.effort = level
-		if effort == "xhigh" && t.family.MaxOutput >= 128_000 { // the models that know it
+		if (effort == "xhigh" || effort == "max") && t.family.MaxOutput >= 128_000 { // the models that know both
 			t.out.output.effort = effort
 		}
 		t.think()
 	case way == ReasoningNova:
-		t.gap(path, effortApproximated)
-		if level == "high" {
-			level = "medium" // high takes no limit of the answer, and a bill without a bound is none
+		if level == "high" { // it takes no limit of the answer, and a bill without a bound is none
+			t.gap(path, effortLowered)
+			level = "medium"
+		} else {
+			t.gap(path, effortApproximated)
 		}
 		t.addField("reasoningConfig", `{"type":"enabled","maxReasoningEffort":"`+level+`"}`)
 	case way == ReasoningFlat:
-		t.gap(path, effortApproximated)
+		t.ownMeasure(path, level)
 		t.addField("reasoning_effort", `"`+level+`"`)
 	case way == ReasoningNested:
-		t.gap(path, effortApproximated)
+		t.ownMeasure(path, level)
 		t.addField("reasoning", `{"effort":"`+level+`"}`)
 	case way == ReasoningConfig:
 		t.gap(path, effortApproximated)
 		t.addField("reasoning_config", `"`+level+`"`)
 		t.reasons = true
 		t.freeChoice()
+	}
+}
+
+// ownMeasure reports an effort that a model of OpenAI's own knows by another word.
+func (t *translator) ownMeasure(path, level string) {
+	if level != t.req.Effort {
+		t.gap(path, effortApproximated)
 	}
 }
 
@@ -76,12 +83,9 @@ func (t *translator) budget(path string, tokens int) {
 	t.think()
 }
 
-// think drops what Claude does not take while it thinks.
+// think gives up what Claude does not take while it thinks.
 func (t *translator) think() {
-	t.reasons = true
-	if t.family.Sampling {
-		t.dropSampling(effortSampling)
-	}
+	t.reasons, t.thinks = true, true
 	t.freeChoice()
 }
 
@@ -105,16 +109,13 @@ func (t *translator) insideCall() bool {
 	return false
 }
 
-// singleCall tells Claude to make at most one call, in the words of the choice.
+// singleCall tells Claude to make at most one call. A type beside a toolChoice is
+// refused as a conflict, and without one it is demanded (litellm issues 36536 and
+// 34347).
 func (t *translator) singleCall() {
-	mode := t.out.choice.mode
-	if mode == "" {
-		mode = "auto"
+	if t.out.choice.mode == "" {
+		t.addField("tool_choice", `{"type":"auto","disable_parallel_tool_use":true}`)
+		return
 	}
-	b := append([]byte(`{"type":"`), mode...)
-	b = append(b, '"')
-	if mode == "tool" {
-		b = llm.AppendJSONString(append(b, `,"name":`...), t.out.choice.name)
-	}
-	t.addField("tool_choice", string(append(b, `,"disable_parallel_tool_use":true}`...)))
+	t.addField("tool_choice", `{"disable_parallel_tool_use":true}`)
 }

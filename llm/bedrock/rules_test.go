@@ -37,7 +37,8 @@ func TestPreflight(t *testing.T) {
 		want        string // "" for a request that keeps the rules
 	}{
 		{"sound", claude, turns(hi, model(say("So"), use("a"), use("b")), user(answer("a"), answer("b"), say("and?"))), ""},
-		{"sound, prefilled", claude, turns(hi, model(say("{"))), ""},
+		{"sound, prefilled", claude, wireRequest{turns: []wireTurn{hi, model(say("{"))}}, ""},
+		{"prefilled beside tools", claude, turns(hi, model(say("{"))), "end"},
 		{"the assistant opens", claude, turns(model(say("Hi")), hi), "turns"},
 		{"twice the user", claude, turns(hi, hi), "turns"},
 		{"the assistant ends", opus, turns(hi, model(say("Hi"))), "end"},
@@ -59,6 +60,7 @@ func TestPreflight(t *testing.T) {
 		{"results in another order", claude, turns(hi, model(use("a"), use("b")), user(answer("b"), answer("a"))), "pairs"},
 		{"text before the result", claude, turns(hi, model(use("a")), user(say("wait"), answer("a"))), "pairs"},
 		{"a result without content", claude, turns(hi, model(use("a")), user(block{result: &toolResult{id: "a"}})), "pairs"},
+		{"a status that is not taken", llama, turns(hi, model(use("a")), user(block{result: &toolResult{id: "a", content: []block{say("no")}, failed: true}})), "status"},
 		{"text beside a result", llama, turns(hi, model(use("a")), user(answer("a"), say("and?"))), "together"},
 		{"text beside a call", llama, turns(hi, model(say("So"), use("a")), user(answer("a"))), "together"},
 		{"calls without tools", claude, with(func(r *wireRequest) {

@@ -25,42 +25,50 @@ var unsupported = []string{
 	"minProperties", "maxProperties",
 }
 
+// understood are the other keywords that it is known to take.
+var understood = []string{
+	"type", "properties", "required", "additionalProperties", "items", "minItems", "enum", "const", "anyOf", "allOf", "$ref", "$defs", "definitions",
+	"description", "title", "default", "examples", "format", "pattern", "$schema", "$id", "$comment",
+}
+
 // closedSchema gives a schema in the form that native structured output takes:
-// objects closed, keywords that are refused in the description; every other byte
-// stays. ok is false for a schema that cannot be brought into it: one that is no
-// object at its root, or that refers to itself as a whole.
+// objects closed, keywords that are refused in the description; the rest stays, and
+// all of it where nothing is to be changed. ok is false for a schema that cannot be
+// brought into it: no object at its root, an object that is open by intention, a
+// keyword that is not known to be taken, or a reference to itself.
 func closedSchema(schema json.RawMessage) (out json.RawMessage, changes []schemaChange, ok bool) {
 	if len(schema) > maxSchema || schemaType(schema) != "object" || recursive(schema) {
 		return nil, nil, false
 	}
 	var c schemaCloser
 	out = c.close(nil, schema, "")
-	return out, c.changes, !c.tooDeep
+	if len(c.changes) == 0 {
+		out = schema
+	}
+	return out, c.changes, !c.failed
 }
 
 var (
-	reference  = regexp.MustCompile(`"\$ref"\s*:\s*"(#[^"]*)"`)
-	definition = regexp.MustCompile(`^#/(?:\$defs|definitions)/([^/"]+)$`)
+	reference    = regexp.MustCompile(`"\$ref"\s*:\s*"(#[^"]*)"`)
+	escapedASCII = regexp.MustCompile(`\\u00[2-7]`)
+	definition   = regexp.MustCompile(`^#/(?:\$defs|definitions)/([^/"]+)$`)
 )
 
 // recursive tells whether a schema refers to itself, or to anything but its
 // definitions, which cannot be followed here.
 func recursive(schema json.RawMessage) bool {
-	var s struct {
-		Defs        map[string]json.RawMessage `json:"$defs"`
-		Definitions map[string]json.RawMessage `json:"definitions"`
-	}
-	if json.Unmarshal(schema, &s) != nil {
-		return true
-	}
-	defs := s.Defs
-	if defs == nil {
-		defs = s.Definitions
-	}
+	defs := definitions(schema)
 	state := map[string]int{} // 1: being followed, 2: done
 	var follow func(raw json.RawMessage) bool
 	follow = func(raw json.RawMessage) bool {
-		for _, ref := range reference.FindAllSubmatch(raw, -1) {
+		if escapedASCII.Match(raw) { // a key may hide in it
+			return true
+		}
+		refs := reference.FindAllSubmatch(raw, -1)
+		if len(refs) < bytes.Count(raw, []byte(`"$ref"`)) { // one that is no local address
+			return true
+		}
+		for _, ref := range refs {
 			name := definition.FindSubmatch(ref[1])
 			if name == nil || state[string(name[1])] == 1 {
 				return true
@@ -77,7 +85,33 @@ func recursive(schema json.RawMessage) bool {
 		}
 		return false
 	}
-	return follow(schema)
+	rest, _ := schemaMembers(schema)
+	for _, m := range rest {
+		if m.key != "$defs" && m.key != "definitions" && follow(append([]byte(`"`+m.key+`":`), m.raw...)) {
+			return true
+		}
+	}
+	for _, def := range defs {
+		if follow(def) {
+			return true
+		}
+	}
+	return false
+}
+
+// definitions are those of $defs and of definitions.
+func definitions(schema json.RawMessage) map[string]json.RawMessage {
+	defs := map[string]json.RawMessage{}
+	ms, _ := schemaMembers(schema)
+	for _, m := range ms {
+		if m.key == "$defs" || m.key == "definitions" {
+			inner, _ := schemaMembers(m.raw)
+			for _, d := range inner {
+				defs[d.key] = d.raw
+			}
+		}
+	}
+	return defs
 }
 
 // maxSchema and maxSchemaDepth bound the size in bytes and the nesting of a schema
@@ -89,7 +123,7 @@ const (
 
 type schemaCloser struct {
 	changes []schemaChange
-	tooDeep bool
+	failed  bool // it is too deep, or cannot be closed
 }
 
 // schemaMember is one key of a schema with its raw value.
@@ -102,36 +136,58 @@ type schemaMember struct {
 func (c *schemaCloser) close(b []byte, raw json.RawMessage, path string) []byte {
 	ms, ok := schemaMembers(raw)
 	if deep := strings.Count(path, "/") > maxSchemaDepth; deep || !ok { // or true, false, no schema
-		c.tooDeep = c.tooDeep || deep
+		c.failed = c.failed || deep
 		return append(b, raw...)
 	}
 	var kept []schemaMember
 	var moved []string
-	closed, description := false, -1
+	s := shape{description: -1}
 	for _, m := range ms {
-		switch {
-		case slices.Contains(unsupported, m.key), m.key == "minItems" && string(m.raw) != "0" && string(m.raw) != "1":
+		if slices.Contains(unsupported, m.key) || m.key == "minItems" && string(m.raw) != "0" && string(m.raw) != "1" {
 			c.change(path+"/"+m.key, schemaKeyword)
 			moved = append(moved, m.key+": "+string(m.raw))
 			continue
-		case m.key == "additionalProperties":
-			if closed = true; string(m.raw) != "false" {
-				c.change(path+"/additionalProperties", schemaClosed)
-				m.raw = json.RawMessage("false")
-			}
-		case m.key == "description":
-			description = len(kept)
 		}
+		s.see(&m, len(kept))
 		kept = append(kept, m)
 	}
-	if !closed && schemaType(raw) == "object" {
+	c.failed = c.failed || s.failed || s.object && !s.properties || len(moved) > 0 && s.description >= 0 && text(kept[s.description].raw) == ""
+	if s.object && !s.closed {
 		c.change(path, schemaClosed)
 		kept = append(kept, schemaMember{"additionalProperties", json.RawMessage("false")})
 	}
 	if len(moved) > 0 {
-		kept = describe(kept, description, strings.Join(moved, ", "))
+		kept = describe(kept, s.description, strings.Join(moved, ", "))
 	}
 	return c.write(b, kept, path)
+}
+
+// A shape is what matters of one schema for closing it.
+type shape struct {
+	object, properties, closed bool
+	description                int // the index of the keyword, -1 for none
+	failed                     bool
+}
+
+// see looks at the i-th keyword.
+func (s *shape) see(m *schemaMember, i int) {
+	switch m.key {
+	case "type":
+		if m.raw[0] != '"' { // several types
+			s.failed = true
+		}
+		s.object = s.object || text(m.raw) == "object"
+	case "properties":
+		s.object, s.properties = true, true
+	case "additionalProperties":
+		if s.closed = true; string(m.raw) != "false" { // open by intention
+			s.failed = true
+		}
+	case "description":
+		s.description = i
+	default:
+		s.failed = s.failed || !slices.Contains(understood, m.key)
+	}
 }
 
 // describe adds words to the description, which stands at index at, or nowhere.
@@ -221,13 +277,13 @@ func schemaMembers(raw json.RawMessage) ([]schemaMember, bool) {
 
 // schemaType is the type that a schema names, "" where it names none or several.
 func schemaType(raw json.RawMessage) string {
-	var s struct {
-		Type any `json:"type"`
+	ms, _ := schemaMembers(raw)
+	word := ""
+	for _, m := range ms {
+		if m.key == "type" {
+			word = text(m.raw)
+		}
 	}
-	if json.Unmarshal(raw, &s) != nil {
-		return ""
-	}
-	word, _ := s.Type.(string) // several types are none
 	return word
 }
 
@@ -239,17 +295,103 @@ func plainTop(raw json.RawMessage) bool {
 
 func plainKey(key string) bool { return key == "type" || key == "properties" || key == "required" }
 
+// hasDefinitions tells whether a schema refers to definitions of its own.
+func hasDefinitions(raw json.RawMessage) bool { return reference.Match(raw) }
+
+// inlineDefinitions writes a schema's definitions where they are referred to; false
+// where they refer to themselves, or would make the schema very large.
+func inlineDefinitions(schema json.RawMessage) (json.RawMessage, bool) {
+	if len(schema) > maxSchema || recursive(schema) {
+		return nil, false
+	}
+	i := inliner{defs: definitions(schema)}
+	out := i.write(nil, schema, 0)
+	return out, !i.failed
+}
+
+type inliner struct {
+	defs   map[string]json.RawMessage
+	failed bool // it became too large, or a definition is missing
+}
+
+func (l *inliner) write(b []byte, raw json.RawMessage, depth int) []byte {
+	if len(b) > maxSchema || depth > maxSchemaDepth {
+		l.failed = true
+		return append(b, "{}"...)
+	}
+	if raw[0] == '[' {
+		var list []json.RawMessage
+		_ = json.Unmarshal(raw, &list) // it is JSON
+		b = append(b, '[')
+		for i, v := range list {
+			b = l.write(comma(b, i), v, depth+1)
+		}
+		return append(b, ']')
+	}
+	ms, ok := schemaMembers(raw)
+	if !ok || !reference.Match(raw) && depth > 0 { // nothing in it to change
+		return append(b, raw...)
+	}
+	b = append(b, '{')
+	n := 0
+	for _, m := range ms {
+		name := definition.FindStringSubmatch(text(m.raw))
+		switch {
+		case depth == 0 && (m.key == "$defs" || m.key == "definitions"):
+			continue
+		case m.key == "$ref" && name != nil:
+			inner, ok := l.inner(l.defs[name[1]], depth)
+			if l.failed = l.failed || !ok; len(inner) > 0 {
+				b = append(comma(b, n), inner...)
+				n++
+			}
+			continue
+		}
+		b = append(llm.AppendJSONString(comma(b, n), m.key), ':')
+		b = l.write(b, m.raw, depth+1)
+		n++
+	}
+	return append(b, '}')
+}
+
+// inner is what stands between the braces of a definition.
+func (l *inliner) inner(def json.RawMessage, depth int) ([]byte, bool) {
+	if len(def) == 0 || def[0] != '{' {
+		return nil, false
+	}
+	out := l.write(nil, def, depth+1)
+	return bytes.TrimSpace(out[1 : len(out)-1]), true
+}
+
+// text is the value of a JSON string, "" for anything else.
+func text(raw json.RawMessage) string {
+	var s string
+	_ = json.Unmarshal(raw, &s) // anything else is none
+	return s
+}
+
 // wordsOnly tells whether what Nova does not take at a schema's top only describes
 // it.
 func wordsOnly(raw json.RawMessage) bool {
 	ms, _ := schemaMembers(raw)
 	return !slices.ContainsFunc(ms, func(m schemaMember) bool {
 		switch m.key {
-		case "$schema", "$id", "title", "description", "additionalProperties":
+		case "$schema", "$id", "title", "description":
 			return false
+		case "additionalProperties":
+			return string(m.raw) != "false"
 		}
 		return !plainKey(m.key)
 	})
+}
+
+// canBePlain tells whether a schema loses nothing but words on Nova.
+func canBePlain(raw json.RawMessage) bool {
+	if hasDefinitions(raw) {
+		inlined, ok := inlineDefinitions(raw)
+		return ok && wordsOnly(inlined)
+	}
+	return wordsOnly(raw)
 }
 
 // plainSchema is a schema with only what Nova takes at its top; the rest of it

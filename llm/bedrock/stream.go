@@ -25,12 +25,16 @@ type Stream struct {
 	// more: with the later of messageStop and metadata, or with End.
 	Emit func(llm.Event)
 
-	blocks  map[int]*streamedBlock
-	calls   int
-	size    int
-	started bool
-	begun   bool
-	stop    *string
+	blocks map[int]*streamedBlock
+	calls  int
+	// texts is the index of the block whose text comes, for text that goes back
+	// to another would be read in another order than it was sent.
+	texts     int
+	size      int
+	started   bool
+	begun     bool
+	begunText bool
+	stop      *string
 	// last is the finish that waits.
 	last    *llm.Event
 	metaIn  bool
@@ -81,7 +85,7 @@ func (s *Stream) Line(line []byte) error {
 	if !ok || len(payload) == 0 || payload[0] != '{' {
 		return &llm.Error{Op: "read stream", Class: llm.ClassUntranslatable, Err: errors.New(`the line is no event of the form {"NAME": {…}}`)}
 	}
-	if !strings.HasSuffix(name, "Exception") {
+	if !strings.HasSuffix(name, "Exception") && name != "error" {
 		return s.Event(name, payload)
 	}
 	if s.err == nil && !s.Complete() {
@@ -153,7 +157,12 @@ func (s *Stream) finish(reason string) error {
 		return nil // the verdict of Response; what was paid for may still come
 	}
 	for _, index := range slices.Sorted(maps.Keys(s.blocks)) {
-		s.close(s.blocks[index])
+		k := s.blocks[index]
+		whole := k.closed || k.kind != "toolUse" || len(k.data) == 0 || json.Valid(k.data)
+		if !whole && finish != llm.FinishLength && finish != llm.FinishContentFilter {
+			return malformed("read stream: messageStop inside the call of block %d", index)
+		}
+		s.close(k)
 	}
 	s.last = &llm.Event{Kind: llm.EventFinish, Finish: finish}
 	if s.metaIn {
@@ -187,6 +196,8 @@ func (s *Stream) End() error {
 func (s *Stream) open(index int, start union) error {
 	kind, value, ok := start.member()
 	switch {
+	case len(start) == 0: // it says nothing, as that of a text block
+		return nil
 	case !ok:
 		return malformed("read stream: a contentBlockStart without a start")
 	case s.blocks[index] != nil:
@@ -196,6 +207,9 @@ func (s *Stream) open(index int, start union) error {
 	if kind == "toolUse" {
 		if err := use.read(value); err != nil {
 			return err
+		}
+		if use.Type != "" {
+			kind = serverToolUse
 		}
 	}
 	k, err := s.add(index, kind)
@@ -246,9 +260,14 @@ func (s *Stream) delta(index int, piece union) error {
 	case kind == "citation" && k.kind == "text":
 		s.unknown.other("/contentBlockDelta/delta/citation", kind)
 		return nil
+	case kind == "toolUse" && k.kind == serverToolUse:
+		return nil
 	case kind != k.kind:
 		return malformed("read stream: block %d changes its kind", index)
+	case kind == "text" && s.begunText && index < s.texts:
+		return malformed("read stream: text of block %d after that of block %d", index, s.texts)
 	case kind == "text":
+		s.begunText, s.texts = true, index
 		var text string
 		if err := json.Unmarshal(value, &text); err != nil {
 			return malformed("read stream: a text delta: %w", err)

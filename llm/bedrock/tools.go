@@ -3,6 +3,7 @@ package bedrock
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"understudy/llm"
@@ -20,10 +21,15 @@ func (t *translator) tools() {
 		}
 		return
 	}
-	for i := range t.req.Tools {
-		t.tool(&t.req.Tools[i])
+	if t.req.ToolChoice.Mode == "none" && len(history) == 0 && len(t.req.Tools) > 0 {
+		t.noCalls = true
+		t.gap(t.choicePath(), choiceNone)
+		return
 	}
-	t.choose(len(history) > 0)
+	for i := range t.req.Tools {
+		t.tool(i, &t.req.Tools[i])
+	}
+	t.choose()
 	if len(t.out.tools) == 0 && len(history) > 0 {
 		t.gap("/tools", stubTools)
 		for _, name := range history {
@@ -32,10 +38,10 @@ func (t *translator) tools() {
 	}
 }
 
-func (t *translator) tool(tool *llm.Tool) {
+func (t *translator) tool(i int, tool *llm.Tool) {
 	path := tool.Path
 	if path == "" {
-		path = "/tools"
+		path = "/tools/" + strconv.Itoa(i)
 	}
 	if tool.Other != nil {
 		t.gap(path, toolType)
@@ -54,16 +60,12 @@ func (t *translator) tool(tool *llm.Tool) {
 	switch {
 	case emptyObject(w.schema):
 		w.schema = emptySchema
-	case t.family.PlainSchema && !plainTop(w.schema):
-		k := toolSchemaWords
-		if !wordsOnly(w.schema) {
-			k = toolSchemaTop
-		}
-		t.gap(path+"/parameters", k)
-		w.schema = plainSchema(w.schema)
+	case t.family.PlainSchema:
+		w.schema = t.plain(w.schema, path+"/parameters")
 	}
 	if tool.Strict != nil && *tool.Strict {
-		if w.strict = t.family.Strict; !w.strict {
+		_, changes, ok := closedSchema(w.schema)
+		if w.strict = t.family.Strict && ok && len(changes) == 0; !w.strict {
 			t.gap(path+"/strict", toolStrict)
 		}
 	}
@@ -77,27 +79,61 @@ func emptyObject(schema json.RawMessage) bool {
 	return len(schema) == 0 || ok && string(bytes.TrimSpace(inner)) == "}"
 }
 
+// plain gives a schema as Nova takes it, and reports what that changes.
+func (t *translator) plain(schema json.RawMessage, path string) json.RawMessage {
+	if hasDefinitions(schema) {
+		inlined, ok := inlineDefinitions(schema)
+		if !ok {
+			t.gap(path, toolSchemaRefs)
+			return emptySchema
+		}
+		t.gap(path, toolSchemaInlined)
+		schema = inlined
+	}
+	switch {
+	case plainTop(schema):
+		return schema
+	case wordsOnly(schema):
+		t.gap(path, toolSchemaWords)
+	default:
+		t.gap(path, toolSchemaTop)
+	}
+	return plainSchema(schema)
+}
+
+// choicePath is where the request chooses among its tools.
+func (t *translator) choicePath() string {
+	if t.req.Field("/function_call") != nil && t.req.Field("/tool_choice") == nil {
+		return "/function_call"
+	}
+	return "/tool_choice"
+}
+
 // choose translates tool_choice. Converse has no "none".
-func (t *translator) choose(history bool) {
+func (t *translator) choose() {
 	if len(t.out.tools) == 0 {
-		t.noCalls = t.req.ToolChoice.Mode == "none"
+		switch t.req.ToolChoice.Mode {
+		case "none":
+			t.noCalls = true
+		case "", "auto":
+		default:
+			t.gap(t.choicePath(), choiceNothing)
+		}
 		return
 	}
 	switch c := t.req.ToolChoice; c.Mode {
+	case "", "auto":
 	case "none":
 		t.noCalls = true
-		if history {
-			t.gap("/tool_choice", choiceUnenforced)
-			return
-		}
-		t.gap("/tool_choice", choiceNone)
-		t.out.tools = nil
+		t.gap(t.choicePath(), choiceUnenforced)
 	case "required":
 		t.demandAny()
 	case "tool":
 		t.demandTool(c.Name)
 	case "other":
 		t.allowedTools()
+	default:
+		t.gap(t.choicePath(), choiceOther)
 	}
 }
 
@@ -106,7 +142,7 @@ func (t *translator) demandAny() {
 		t.out.choice.mode = "any"
 		return
 	}
-	t.gap("/tool_choice", choiceRequired)
+	t.gap(t.choicePath(), choiceRequired)
 }
 
 func (t *translator) demandTool(name string) {
@@ -116,10 +152,10 @@ func (t *translator) demandTool(name string) {
 	case t.family.ToolChoiceAny && len(t.out.tools) == 1:
 		t.out.choice.mode = "any" // the only tool is the named one
 	case t.family.ToolChoiceAny:
-		t.gap("/tool_choice", choiceNamedAny)
+		t.gap(t.choicePath(), choiceNamedAny)
 		t.out.choice.mode = "any"
 	default:
-		t.gap("/tool_choice", choiceNamed)
+		t.gap(t.choicePath(), choiceNamed)
 	}
 }
 
@@ -139,7 +175,7 @@ func (t *translator) allowedTools() {
 	}
 	err := json.Unmarshal(t.req.Field("/tool_choice"), &form)
 	if err != nil || form.Type != "allowed_tools" || len(form.Allowed.Tools) == 0 {
-		t.gap("/tool_choice", choiceOther)
+		t.gap(t.choicePath(), choiceOther)
 		return
 	}
 	allowed := map[string]bool{}
@@ -153,8 +189,11 @@ func (t *translator) allowedTools() {
 		}
 	}
 	t.out.tools = kept
-	t.gap("/tool_choice", choiceAllowed)
-	if form.Allowed.Mode == "required" && len(kept) > 0 {
+	t.gap(t.choicePath(), choiceAllowed)
+	switch {
+	case len(kept) == 0:
+		t.gap(t.choicePath(), choiceNothing)
+	case form.Allowed.Mode == "required":
 		t.demandAny()
 	}
 }
@@ -174,7 +213,7 @@ func (t *translator) parallel() {
 // input gives the argument text of an earlier call as the object that Converse
 // demands: the same bytes where they are one.
 func (t *translator) input(arguments, path string) json.RawMessage {
-	raw := bytes.TrimSpace([]byte(arguments))
+	raw := bytes.Trim([]byte(arguments), " \t\r\n")
 	switch {
 	case len(raw) == 0, string(raw) == "null":
 		return json.RawMessage("{}")

@@ -12,16 +12,17 @@ type Translation struct {
 	// Body is the JSON body exactly as it goes on the wire. The same request
 	// always gives the same bytes.
 	Body []byte
-	// Gaps lists what the wire or the family cannot express: first of the
-	// messages in their order, then of tools, format and options, then of fields
-	// without a counterpart. With a blocking gap the body is for the eye only,
-	// and the service may refuse it.
+	// Gaps lists what the wire or the family cannot express, in an order that is
+	// always the same. With a blocking gap the body is for the eye only, and the
+	// service may refuse it.
 	Gaps []llm.Gap
 	// Streamed tells whether the answer is to be asked for as a stream.
 	Streamed bool
-	// Images counts the pictures, documents and pieces of speech in the body,
-	// Tools the tools.
-	Images, Tools int
+	// Media counts the pictures and pieces of speech in the body, Documents the
+	// documents that are no plain text, Tools the tools.
+	Media, Documents, Tools int
+	// MaxTokens is the limit of the answer that goes out, 0 for none.
+	MaxTokens int
 	// Tier tells how a demanded form of answer is asked for, "" for none.
 	Tier llm.Tier
 
@@ -100,8 +101,8 @@ func Translate(req *llm.Request, f Family) (*Translation, error) {
 	}
 	t.tools()
 	t.limit()
-	t.sampling()
 	t.reasoning()
+	t.sampling()
 	t.parallel()
 	t.format()
 	t.labels()
@@ -110,10 +111,13 @@ func Translate(req *llm.Request, f Family) (*Translation, error) {
 	t.preflight()
 	tr := &Translation{
 		Streamed: !req.Whole && (len(t.out.tools) == 0 || f.StreamWithTools),
-		Images:   t.media, Tools: len(t.out.tools), Tier: t.tier,
+		Media:    t.media, Documents: t.bound, Tools: len(t.out.tools), Tier: t.tier,
 		names: t.names, ids: t.ids, titles: t.titles, answerTool: t.answerTool, cuts: t.cuts, noCalls: t.noCalls,
 	}
-	if !tr.Streamed && !req.Whole {
+	if n := t.out.inference.maxTokens; n != nil {
+		tr.MaxTokens = *n
+	}
+	if !tr.Streamed && !req.Whole && req.Stream {
 		t.gap("/stream", streamingEmulated)
 	}
 	tr.Body, tr.Gaps = t.out.append(make([]byte, 0, t.out.size())), t.gaps
@@ -138,14 +142,15 @@ type translator struct {
 	ids, salts map[string]string
 	// titles are the names of the documents, in order.
 	titles []string
-	// images counts pictures, media all blocks of bytes.
-	images, media int
-	more          bool // there are more gaps than are listed
-	reasons       bool // the model is asked to reason
-	tier          llm.Tier
-	answerTool    string
-	cuts          []string
-	noCalls       bool
+	// images counts pictures, media those and pieces of speech, bound the
+	// documents that are no plain text.
+	images, media, bound int
+	more                 bool // there are more gaps than are listed
+	reasons, thinks      bool // the model is asked to reason; as Claude does
+	tier                 llm.Tier
+	answerTool           string
+	cuts                 []string
+	noCalls              bool
 }
 
 // maxGaps bounds the gaps of one request, which travel in every record of it.

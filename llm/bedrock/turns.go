@@ -51,10 +51,14 @@ func (t *translator) messages() {
 			t.assistantMessage(m, path)
 		case llm.RoleTool:
 			u := t.turn(false, path)
+			if len(u.texts) > 0 {
+				t.gap(path, reordered)
+			}
 			u.results = append(u.results, result{id: m.ToolCallID, path: path, content: t.resultContent(m, path)})
 		default:
 			if texts := t.blocks(m, path); len(texts) > 0 {
 				u := t.turn(false, path)
+				t.merged(u, path)
 				u.texts = append(u.texts, texts...)
 			} else {
 				t.blankMessage(path)
@@ -85,6 +89,14 @@ func (t *translator) turn(assistant bool, path string) *turn {
 	return u
 }
 
+// merged reports a message that goes into a turn that another began. A result and
+// what the user says to it belong together anyway.
+func (t *translator) merged(u *turn, path string) {
+	if u.path != path && len(u.results) == 0 {
+		t.gap(path, turnsMerged)
+	}
+}
+
 func (t *translator) systemMessage(m *llm.Message, path string) {
 	said := false
 	for _, k := range t.blocks(m, path) {
@@ -110,11 +122,19 @@ func (t *translator) assistantMessage(m *llm.Message, path string) {
 		return
 	}
 	u := t.turn(true, path)
+	t.merged(u, path)
+	if len(texts) > 0 && len(u.calls) > 0 {
+		t.gap(path, reordered)
+	}
 	u.texts = append(u.texts, texts...)
 	for j, c := range m.ToolCalls {
 		at := path + "/tool_calls/" + strconv.Itoa(j)
+		name := t.names.wire(c.Name)
+		if name != c.Name {
+			t.gap(at+"/function/name", toolName)
+		}
 		u.calls = append(u.calls, call{id: c.ID, path: at, use: toolUse{
-			id: t.callID(c.ID, at), name: t.names.wire(c.Name), input: t.input(c.Arguments, at),
+			id: t.callID(c.ID, at), name: name, input: t.input(c.Arguments, at),
 		}})
 	}
 }

@@ -20,8 +20,12 @@ const (
 	// defaultAPIVersion is Azure's first generally available version whose streams
 	// report usage.
 	defaultAPIVersion = "2024-10-21"
-	// imageTokens is an allowance for each image, above what any detail costs.
-	imageTokens = 2000
+	// imageTokens is an allowance for each image, above what any detail costs
+	// (gpt-4o-mini: 2,833 + 5,667 for each of at most eight tiles).
+	imageTokens = 50_000
+	// unseenTokens is one for a file, or for what a search finds: no model takes
+	// more than a million tokens.
+	unseenTokens = 1_000_000
 	// maxErrorBody bounds how much of an error answer is read.
 	maxErrorBody = 1 << 20
 	// pieceSize is how much of a stream one read may bring.
@@ -120,17 +124,24 @@ func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
 	}
 	return &llm.Call{
 		Body: body, Gaps: gaps, Tier: tier, Streamed: !req.Whole,
-		MaxInputTokens:  len(body) + imageTokens*images(req),
+		MaxInputTokens:  len(body) + unseen(req),
 		MaxOutputTokens: c.maxOutput(req),
 	}, nil
 }
 
-func images(req *llm.Request) int {
+// unseen bounds the input tokens that do not stand in the body as text.
+func unseen(req *llm.Request) int {
 	n := 0
+	if req.Field("/web_search_options") != nil {
+		n += unseenTokens
+	}
 	for i := range req.Messages {
 		for _, p := range req.Messages[i].Parts {
-			if p.Kind == llm.PartImage {
-				n++
+			switch p.Kind {
+			case llm.PartImage:
+				n += imageTokens
+			case llm.PartFile:
+				n += unseenTokens
 			}
 		}
 	}

@@ -76,7 +76,8 @@ func TestBounds(t *testing.T) {
 		{"the request's limit", llm.Request{MaxTokens: ptr(10)}, 10, 0},
 		{"several choices", llm.Request{MaxTokens: ptr(10), Extra: []llm.Field{field("/n", "3")}}, 30, 0},
 		{"a prediction", llm.Request{MaxTokens: ptr(10), Extra: []llm.Field{field("/prediction", `{"type":"x"}`)}}, 22, 0},
-		{"images", llm.Request{Messages: []llm.Message{{Role: llm.RoleUser, Parts: []llm.Part{image, image}}}}, 4096, 4000},
+		{"images", llm.Request{Messages: []llm.Message{{Role: llm.RoleUser, Parts: []llm.Part{image, image}}}}, 4096, 100_000},
+		{"a file", llm.Request{Messages: []llm.Message{{Role: llm.RoleUser, Parts: []llm.Part{{Kind: llm.PartFile, File: &llm.File{ID: "f"}}}}}}, 4096, 1_000_000},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -35,6 +35,12 @@ func Decode(body []byte) (*llm.Request, error) {
 	if !d.hasMessages {
 		return nil, untranslatable("/messages", "read request: messages is missing")
 	}
+	switch n := d.req.MaxTokens; {
+	case n == nil && d.oldLimit != nil:
+		d.req.MaxTokens, d.req.MaxTokensPath = d.oldLimit, "/max_tokens"
+	case n != nil && d.oldLimit != nil && *n != *d.oldLimit:
+		d.extra("/max_tokens", d.oldLimitRaw)
+	}
 	if d.oldChoice != nil && d.req.ToolChoice.Mode == "" {
 		d.req.ToolChoice = *d.oldChoice
 	}
@@ -53,8 +59,9 @@ func topLevel(path string) string {
 type decoder struct {
 	req         *llm.Request
 	hasMessages bool
-	// newLimit tells that max_completion_tokens was read, which wins.
-	newLimit bool
+	// oldLimit is what max_tokens says; max_completion_tokens wins over it.
+	oldLimit    *int
+	oldLimitRaw json.RawMessage
 	// oldChoice is what function_call says.
 	oldChoice *llm.ToolChoice
 	// functionCalls counts the calls in the old form, which have no id.
@@ -116,10 +123,11 @@ func (d *decoder) limit(key, path string, v json.RawMessage) error {
 	if !ok || kindOf(v) != isNumber {
 		return untranslatable(path, "read request: %s is not a whole number of at most 32 bits", key)
 	}
-	if key == "max_completion_tokens" || !d.newLimit {
-		d.req.MaxTokens = &n
+	if key == "max_tokens" {
+		d.oldLimit, d.oldLimitRaw = &n, v
+	} else {
+		d.req.MaxTokens, d.req.MaxTokensPath = &n, path
 	}
-	d.newLimit = d.newLimit || key == "max_completion_tokens"
 	return nil
 }
 

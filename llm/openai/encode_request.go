@@ -48,8 +48,8 @@ func appendFields(b []byte, extra []llm.Field, under string) []byte {
 		if !ok || strings.Contains(key, "/") {
 			continue
 		}
-		switch f.Path {
-		case "/functions", "/function_call": // sent as tools
+		switch key {
+		case "functions", "function_call", "max_tokens": // sent in the newer form
 			continue
 		}
 		b = append(llm.AppendJSONString(append(b, ','), unescapeKey(key)), ':')

@@ -17,22 +17,37 @@ func escape(key string) string {
 }
 
 func (d *decoder) message(path string, v json.RawMessage) error {
+	if kindOf(v) != isObject {
+		return wrongType(path, isObject, v)
+	}
 	var m llm.Message
-	function := false
-	err := d.object(path, v, func(key, path string, v json.RawMessage) (known bool, err error) {
+	role, function, err := roleOf(path, v)
+	if err != nil {
+		return err
+	}
+	m.Role = role
+	err = d.object(path, v, func(key, path string, v json.RawMessage) (known bool, err error) {
 		known = true
 		switch key {
 		case "role":
-			m.Role, function, err = roleAt(path, v)
 		case "content":
 			err = d.content(&m, path, v)
 		case "name":
 			err = setString(&m.Name, path, v)
 		case "tool_call_id":
-			err = setString(&m.ToolCallID, path, v)
+			if known = m.Role == llm.RoleTool; known {
+				err = setString(&m.ToolCallID, path, v)
+			}
 		case "tool_calls":
+			if known = m.Role == llm.RoleAssistant; !known {
+				return false, nil
+			}
 			err = d.array(path, v, func(path string, v json.RawMessage) error { return d.toolCall(&m, path, v) })
 		case "function_call":
+			d.extra(path, v)
+			if m.Role != llm.RoleAssistant {
+				return true, nil
+			}
 			d.functionCalls++
 			c := llm.ToolCall{ID: functionCallID(d.functionCalls)}
 			err = d.called(&c, path, v)
@@ -50,8 +65,6 @@ func (d *decoder) message(path string, v json.RawMessage) error {
 	switch {
 	case err != nil:
 		return err
-	case m.Role == "":
-		return untranslatable(path+"/role", "read request: role is missing")
 	case function:
 		m.ToolCallID = functionCallID(d.functionCalls)
 	}
@@ -59,13 +72,21 @@ func (d *decoder) message(path string, v json.RawMessage) error {
 	return nil
 }
 
-// roleAt reads a role; function tells that it is the old one of a call's result.
-func roleAt(path string, v json.RawMessage) (role llm.Role, function bool, err error) {
-	s, err := stringAt(path, v)
-	if err != nil {
-		return "", false, err
+// roleOf reads the role of a message, which decides about its other fields; function
+// tells that it is the old one of a call's result.
+func roleOf(path string, message json.RawMessage) (role llm.Role, function bool, err error) {
+	s := ""
+	for key, v := range members(message) {
+		if key != "role" || kindOf(v) == isNull {
+			continue
+		}
+		if s, err = stringAt(path+"/role", v); err != nil {
+			return "", false, err
+		}
 	}
 	switch s {
+	case "":
+		return "", false, untranslatable(path+"/role", "read request: role is missing")
 	case "system", "developer":
 		return llm.RoleSystem, false, nil
 	case "user", "assistant", "tool":
@@ -73,7 +94,7 @@ func roleAt(path string, v json.RawMessage) (role llm.Role, function bool, err e
 	case "function":
 		return llm.RoleTool, true, nil
 	}
-	return "", false, untranslatable(path, "read request: the role is none of system, developer, user, assistant, tool, function")
+	return "", false, untranslatable(path+"/role", "read request: the role is none of system, developer, user, assistant, tool, function")
 }
 
 // content reads a message's content: a string or parts.
@@ -168,7 +189,7 @@ func (d *decoder) toolCall(m *llm.Message, path string, v json.RawMessage) error
 
 // called reads the name and the argument text of a call.
 func (d *decoder) called(c *llm.ToolCall, path string, v json.RawMessage) error {
-	return d.object(path, v, func(key, path string, v json.RawMessage) (bool, error) {
+	err := d.object(path, v, func(key, path string, v json.RawMessage) (bool, error) {
 		switch key {
 		case "name":
 			return true, setString(&c.Name, path, v)
@@ -177,6 +198,10 @@ func (d *decoder) called(c *llm.ToolCall, path string, v json.RawMessage) error 
 		}
 		return false, nil
 	})
+	if err == nil && c.Name == "" {
+		err = untranslatable(path+"/name", "read request: the function has no name")
+	}
+	return err
 }
 
 // functionCallID is the id of the n-th call in the old form, which had none: a

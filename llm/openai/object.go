@@ -108,13 +108,9 @@ func faultIn(body []byte) (path, what string) {
 	fault.rest = body
 	fault.value("", 0)
 	if fault.what == "" {
-		if len(fault.rest[skipSpace(fault.rest, 0):]) > 0 {
-			fault.what = "something follows the end of the object"
-		} else {
-			fault.what = "the body is not valid JSON"
-		}
+		fault.what = "something follows the end of the object"
 	}
-	return fault.path, fault.what
+	return fault.path, fault.what + " (byte " + strconv.Itoa(len(body)-len(fault.rest)) + ")"
 }
 
 // maxDepth is the deepest nesting that is read, that of encoding/json.

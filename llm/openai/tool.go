@@ -98,6 +98,9 @@ func (d *decoder) toolChoice(path string, v json.RawMessage) error {
 		return wrongType(path, isObject, v)
 	case typeOf(v) != "function":
 		choice.Mode = "other"
+		if err := d.object(path, v, func(string, string, json.RawMessage) (bool, error) { return true, nil }); err != nil {
+			return err
+		}
 	default:
 		err := d.object(path, v, func(key, path string, v json.RawMessage) (bool, error) {
 			switch key {

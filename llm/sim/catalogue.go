@@ -65,7 +65,7 @@ func (c catalogue) denied(model string) bool {
 // anyFamily is what an id can do that exists but names no family: everything.
 var anyFamily = bedrock.Family{
 	Tools: true, StreamWithTools: true, ToolChoiceAny: true, ToolChoiceTool: true, SingleToolCall: true, Strict: true,
-	CallWithText: true, ToolResultWithText: true, System: true, Images: true, ResultImages: true, Documents: true, Audio: true, Prefill: true,
+	CallWithText: true, ToolResultWithText: true, System: true, Images: true, ResultImages: true, ResultStatus: true, Documents: true, Audio: true, Prefill: true,
 	StopSequences: true, Sampling: true, TemperatureWithTopP: true, StructuredOutput: true, ServiceTier: true,
 }
 

@@ -97,6 +97,7 @@ type cvToolResult struct {
 		Image *cvImage        `json:"image"`
 		Video json.RawMessage `json:"video"`
 	} `json:"content"`
+	Status string `json:"status"`
 }
 
 type cvSystem struct {

@@ -143,6 +143,9 @@ func (c *cvCall) checkFamilyBlocks() *awsError {
 			switch {
 			case b.ToolResult != nil:
 				results, id = true, b.ToolResult.ID
+				if b.ToolResult.Status != "" && !c.family.ResultStatus {
+					return unsupported("status")
+				}
 				for _, r := range b.ToolResult.Content {
 					if r.Image != nil && !c.family.ResultImages {
 						return invalid("This model doesn't support the image field for user messages. Remove image and try again.")
@@ -191,10 +194,34 @@ func (c *cvCall) checkExtra() *awsError {
 	if !ok {
 		return invalid("The format of the value at additionalModelRequestFields is invalid. Provide a json object for the field and try again.")
 	}
+	if choice, ok := extra["tool_choice"].(map[string]any); ok {
+		if e := c.checkExtraChoice(choice); e != nil {
+			return e
+		}
+	}
 	for _, k := range openAIOnly {
 		if _, ok := extra[k]; ok {
 			return invalid("The model returned the following errors: Malformed input request: #: extraneous key [%s] is not permitted, please reformat your input and try again.", strings.TrimSpace(k))
 		}
+	}
+	return nil
+}
+
+// checkExtraChoice looks at Claude's own tool_choice, which may stand beside the
+// common one: a type there is a conflict, and without it one is needed.
+func (c *cvCall) checkExtraChoice(choice map[string]any) *awsError {
+	if c.family.Name != "claude" {
+		return nil
+	}
+	_, hasType := choice["type"]
+	t := c.body.ToolConfig
+	switch {
+	case t == nil:
+		return invalid("The model returned the following errors: tool_choice may only be specified while providing tools.")
+	case t.ToolChoice != nil && hasType:
+		return invalid("The additional field tool_choice/type conflicts with the existing field toolConfig.toolChoice. Remove tool_choice/type and try again.")
+	case t.ToolChoice == nil && !hasType:
+		return invalid("The model returned the following errors: tool_choice.type: Field required")
 	}
 	return nil
 }

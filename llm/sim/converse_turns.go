@@ -54,6 +54,10 @@ func (c *cvCall) checkPrefill(content []cvBlock) *awsError {
 		return invalid("The model returned the following errors: This model does not support assistant message prefill. The conversation must end with a user message.")
 	case !c.family.Prefill:
 		return invalid("A conversation must end with a user message. Try again with a conversation that ends with a user message.")
+	case c.body.ToolConfig != nil:
+		return invalid("The model returned the following errors: Your API request included an `assistant` message in the final position, which would pre-fill the `assistant` response. When using tools, pre-filling the `assistant` response is not supported.")
+	case c.body.OutputConfig != nil && c.body.OutputConfig.TextFormat != nil:
+		return invalid("The model returned the following errors: output_config.format is not supported with a prefilled response.")
 	case text == nil:
 		return invalid("The model returned the following errors: `tool_use` ids were found without `tool_result` blocks immediately after.")
 	case strings.TrimRightFunc(*text, unicode.IsSpace) != *text:
