@@ -21,10 +21,10 @@ import (
 var translateVerb = &verb{
 	name: "translate", short: "one message between the wires of OpenAI and Bedrock, with its gaps",
 	args: "--to converse|openai [FILE]",
-	examples: "understudy translate --to converse --model us.meta.llama3-3-70b-instruct-v1:0 request.json\n" +
-		`echo '{"messages":[{"role":"user","content":"Hi"}],"logprobs":true}' | understudy translate --to converse --family nova | jq .gaps` + "\n" +
-		"understudy translate --to openai answer.json\n" +
-		"understudy translate --to openai --stream --include-usage events.jsonl",
+	examples: `echo '{"messages":[{"role":"user","content":"Hi"}],"logprobs":true}' | understudy translate --to converse --family nova | jq .gaps` + "\n" +
+		"understudy translate --to converse --model us.meta.llama3-3-70b-instruct-v1:0 REQUEST.json\n" +
+		`echo '{"output":{"message":{"content":[{"text":"Hi"}]}},"stopReason":"end_turn"}' | understudy translate --to openai` + "\n" +
+		"understudy translate --to openai --stream --include-usage EVENTS.jsonl",
 	run: runTranslate,
 }
 

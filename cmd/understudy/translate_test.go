@@ -14,12 +14,13 @@ func TestTranslateToConverse(t *testing.T) {
 	stdout, stderr, code := inEmptyDir(t, body, "translate", "--to", "converse", "--model", "us.anthropic.claude-3-5-sonnet-20240620-v1:0")
 	want := `{"api":"chat","model_id":"us.anthropic.claude-3-5-sonnet-20240620-v1:0","operation":"ConverseStream","structured_output":null,"request":{"messages":[{"role":"user","content":[{"text":"<Hi>"}]}],` +
 		`"inferenceConfig":{"maxTokens":5},"toolConfig":{"tools":[{"toolSpec":{"name":"f","inputSchema":{"json":{ "type":"object", "x":1.50}}}}]}},` +
-		`"gaps":[{"path":"/logprobs","severity":"blocking","action":"refused","reason":"logprobs: not available on Converse"}],"comparable":false}` + "\n"
+		`"gaps":[{"path":"/logprobs","severity":"blocking","action":"refused","reason":"logprobs: not available on Converse"}],` +
+		`"family":{"models":["anthropic.claude-3-5"],"name":"claude","source":"AWS feature table of Converse, read 2025-08 to 2026-11"},"comparable":false}` + "\n"
 	if stdout != want || stderr != "" || code != exitOK {
 		t.Errorf("code %d, stderr %q, stdout\n%s", code, stderr, stdout)
 	}
 	stdout, _, code = inEmptyDir(t, `{"messages":[{"role":"user","content":"Hi"}],"max_tokens":5}`, "translate", "--to", "converse", "--family", "llama")
-	if !strings.Contains(stdout, `"model_id":null,`) || !strings.HasSuffix(stdout, `,"gaps":[],"comparable":true}`+"\n") || code != exitOK {
+	if !strings.Contains(stdout, `"model_id":null,`) || !strings.Contains(stdout, `,"gaps":[],"family":{"models":[],"name":"llama",`) || !strings.HasSuffix(stdout, `,"comparable":true}`+"\n") || code != exitOK {
 		t.Errorf("code %d, stdout\n%s", code, stdout)
 	}
 	stdout, _, _ = inEmptyDir(t, `{"messages":[{"role":"user","content":"Hi"}],"stop":"x"}`, "translate", "--to", "converse", "--family", "llama", "--capability", "stop_sequences")
@@ -50,7 +51,13 @@ func TestTranslateRefuses(t *testing.T) {
 			t.Errorf("%s: code %d, %s", name, code, stdout)
 		}
 	}
-	for name, args := range map[string][]string{"nowhere": {}, "elsewhere": {"--to", "mars"}, "an unknown family": {"--to", "converse", "--family", "none"}, "another form": {"--to", "openai", "--api", "responses"}} {
+	stdout, _, code := inEmptyDir(t, `{"__type":"com.amazon#ThrottlingException","message":"slow down"}`, "translate", "--to", "openai")
+	if !strings.HasPrefix(stdout, `{"error":{"code":"ThrottlingException"`) || code != exitFailed {
+		t.Errorf("an error of the service: code %d, %s", code, stdout)
+	}
+	for name, args := range map[string][]string{"nowhere": {}, "elsewhere": {"--to", "mars"}, "an unknown family": {"--to", "converse", "--family", "none"}, "another form": {"--to", "openai", "--api", "responses"},
+		"a flag of the other direction": {"--to", "converse", "--stream"}, "usage without a stream": {"--to", "openai", "--include-usage"},
+		"a family that does not fit": {"--to", "converse", "--family", "llama", "--model", "anthropic.claude-v2"}, "an unknown ability": {"--to", "converse", "--capability", "flying"}} {
 		if _, _, code := inEmptyDir(t, `{}`, append([]string{"translate"}, args...)...); code != exitUsage {
 			t.Errorf("%s: code %d", name, code)
 		}
@@ -142,7 +149,12 @@ func TestTranslateEvents(t *testing.T) {
 			}
 		})
 	}
-	stdout, _, code := inEmptyDir(t, textLine+"\nnonsense\n", "translate", "--to", "openai", "--stream")
+	cut := strings.Join([]string{startLine, textLine, stopLine[:20]}, "\n")
+	stdout, _, code := inEmptyDir(t, cut, "translate", "--to", "openai", "--stream")
+	if got := received(t, stdout); code != exitOK || strings.Join(got, "\n") != strings.Join([]string{role, text, "error incomplete_stream"}, "\n") {
+		t.Errorf("cut inside a line: code %d, %v", code, got)
+	}
+	stdout, _, code = inEmptyDir(t, textLine+"\nnonsense\n", "translate", "--to", "openai", "--stream")
 	if code != exitFailed || !strings.HasPrefix(stdout, `{"error":{"code":"untranslatable","path":"","message":"line 2: `) {
 		t.Errorf("a line that is no event: code %d, %s", code, stdout)
 	}

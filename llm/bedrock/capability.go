@@ -9,29 +9,35 @@ import (
 	"strings"
 )
 
-// switches are the abilities of a family that an endpoint's capabilities may
-// lift, by the name "tools", or deny, by "!tools".
-var switches = map[string]func(*Family) *bool{
-	"tools":                  func(f *Family) *bool { return &f.Tools },
-	"stream_with_tools":      func(f *Family) *bool { return &f.StreamWithTools },
-	"tool_choice_any":        func(f *Family) *bool { return &f.ToolChoiceAny },
-	"tool_choice_tool":       func(f *Family) *bool { return &f.ToolChoiceTool },
-	"single_tool_call":       func(f *Family) *bool { return &f.SingleToolCall },
-	"strict":                 func(f *Family) *bool { return &f.Strict },
-	"result_status":          func(f *Family) *bool { return &f.ResultStatus },
-	"call_with_text":         func(f *Family) *bool { return &f.CallWithText },
-	"tool_result_with_text":  func(f *Family) *bool { return &f.ToolResultWithText },
-	"system":                 func(f *Family) *bool { return &f.System },
-	"images":                 func(f *Family) *bool { return &f.Images },
-	"result_images":          func(f *Family) *bool { return &f.ResultImages },
-	"documents":              func(f *Family) *bool { return &f.Documents },
-	"audio":                  func(f *Family) *bool { return &f.Audio },
-	"prefill":                func(f *Family) *bool { return &f.Prefill },
-	"stop_sequences":         func(f *Family) *bool { return &f.StopSequences },
-	"sampling":               func(f *Family) *bool { return &f.Sampling },
-	"temperature_with_top_p": func(f *Family) *bool { return &f.TemperatureWithTopP },
-	"structured_output":      func(f *Family) *bool { return &f.StructuredOutput },
-	"service_tier":           func(f *Family) *bool { return &f.ServiceTier },
+// An ability is an entry of the family table that an endpoint may override.
+type ability struct {
+	at    func(*Family) *bool
+	means string
+}
+
+// switches are the abilities that an endpoint's capabilities may lift, by the name
+// "tools", or deny, by "!tools".
+var switches = map[string]ability{
+	"tools":                  {func(f *Family) *bool { return &f.Tools }, "toolConfig is accepted"},
+	"stream_with_tools":      {func(f *Family) *bool { return &f.StreamWithTools }, "ConverseStream accepts toolConfig; without it Converse is called"},
+	"tool_choice_any":        {func(f *Family) *bool { return &f.ToolChoiceAny }, "a call of any tool may be demanded"},
+	"tool_choice_tool":       {func(f *Family) *bool { return &f.ToolChoiceTool }, "a call of one tool may be demanded"},
+	"single_tool_call":       {func(f *Family) *bool { return &f.SingleToolCall }, "the model can be held to one call (Claude's disable_parallel_tool_use)"},
+	"strict":                 {func(f *Family) *bool { return &f.Strict }, "toolSpec takes strict"},
+	"result_status":          {func(f *Family) *bool { return &f.ResultStatus }, "a tool result may have a status"},
+	"call_with_text":         {func(f *Family) *bool { return &f.CallWithText }, "text and calls may stand in one turn of the assistant"},
+	"tool_result_with_text":  {func(f *Family) *bool { return &f.ToolResultWithText }, "text and results may stand in one turn of the user"},
+	"system":                 {func(f *Family) *bool { return &f.System }, "system text is accepted"},
+	"images":                 {func(f *Family) *bool { return &f.Images }, "images are accepted"},
+	"result_images":          {func(f *Family) *bool { return &f.ResultImages }, "images are accepted in tool results"},
+	"documents":              {func(f *Family) *bool { return &f.Documents }, "documents are accepted"},
+	"audio":                  {func(f *Family) *bool { return &f.Audio }, "speech is accepted"},
+	"prefill":                {func(f *Family) *bool { return &f.Prefill }, "a conversation may end with the assistant's turn"},
+	"stop_sequences":         {func(f *Family) *bool { return &f.StopSequences }, "stopSequences is accepted; without it whole answers are cut at them"},
+	"sampling":               {func(f *Family) *bool { return &f.Sampling }, "temperature and topP are accepted"},
+	"temperature_with_top_p": {func(f *Family) *bool { return &f.TemperatureWithTopP }, "both together"},
+	"structured_output":      {func(f *Family) *bool { return &f.StructuredOutput }, "outputConfig.textFormat is accepted"},
+	"service_tier":           {func(f *Family) *bool { return &f.ServiceTier }, "serviceTier flex is passed on; no row has it, since prices differ by tier"},
 }
 
 // Capabilities lists the names that an endpoint's capabilities may hold.
@@ -53,8 +59,8 @@ func CheckCapabilities(capabilities []string) error {
 func (f Family) WithCapabilities(capabilities []string) Family {
 	for _, c := range capabilities {
 		name, denied := strings.CutPrefix(c, "!")
-		if at, ok := switches[name]; ok {
-			*at(&f) = !denied
+		if one, ok := switches[name]; ok {
+			*one.at(&f) = !denied
 		}
 	}
 	return f
@@ -99,7 +105,7 @@ func words(pattern string) *regexp.Regexp { return regexp.MustCompile(`(?i)` + p
 func (f Family) Proposal(message string) string {
 	for _, r := range refusalTexts {
 		if r.words.MatchString(message) {
-			if !*switches[r.capability](&f) {
+			if !*switches[r.capability].at(&f) {
 				return ""
 			}
 			return "!" + r.capability

@@ -23,8 +23,8 @@ func TestCapabilities(t *testing.T) {
 func TestProposal(t *testing.T) {
 	const model = "The model returned the following errors: "
 	everything := Family{}
-	for _, at := range switches {
-		*at(&everything) = true
+	for _, one := range switches {
+		*one.at(&everything) = true
 	}
 	for words, want := range map[string]string{
 		"This model doesn't support the stopSequences field. Remove stopSequences and try again.":                                                             "!stop_sequences",

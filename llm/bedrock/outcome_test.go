@@ -273,6 +273,8 @@ func examples() []example {
 		{path: "/prompt_cache_retention", body: asks(`"prompt_cache_retention":"24h"`), gap: "prompt_cache_retention /prompt_cache_retention"},
 		{path: "/data_sources", body: asks(`"data_sources":[{"type":"azure_search"}]`), gap: "data_sources /data_sources"},
 		{path: "/user_security_context", body: asks(`"user_security_context":{"end_user_id":"x"}`), gap: "user_security_context /user_security_context"},
+		// Only the look at the built request finds this one.
+		{path: "", body: asks(`"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"array"}}}]`), gap: "preflight_tool /tools/0"},
 		{path: "", body: asks(`"brand_new":1`), gap: "unknown_field /brand_new"},
 		{path: "", body: asks(numbered(300)), gap: "more_gaps "},
 	}

@@ -139,3 +139,59 @@ func TestMaps(t *testing.T) {
 		}
 	}
 }
+
+// TestBounds: what a call may be billed for is never below what it can be.
+func TestBounds(t *testing.T) {
+	part := func(p llm.Part) llm.Request {
+		return llm.Request{Messages: []llm.Message{{Role: llm.RoleUser, Parts: []llm.Part{{Kind: llm.PartText, Text: "see"}, p}}}}
+	}
+	file := func(mediaType string) llm.Part {
+		return llm.Part{Kind: llm.PartFile, File: &llm.File{MediaType: mediaType, Data: []byte("%PDF-1")}}
+	}
+	for name, c := range map[string]struct {
+		req      llm.Request
+		in, out  int // in beyond the bytes of the body
+		sent     string
+		model    string
+		comments []string
+	}{
+		"text":             {part(llm.Part{Kind: llm.PartText, Text: "x"}), 0, 9000, `"maxTokens":9000`, claude, []string{"max_tokens_set"}},
+		"an image":         {part(llm.Part{Kind: llm.PartImage, Image: &llm.Image{Data: pngOf(1, 1)}}), 2000, 9000, `"maxTokens":9000`, claude, []string{"max_tokens_set"}},
+		"a text document":  {part(file("text/plain")), 0, 9000, `"maxTokens":9000`, claude, []string{"max_tokens_set"}},
+		"a PDF":            {part(file("application/pdf")), 1_000_000, 9000, `"maxTokens":9000`, claude, []string{"max_tokens_set"}},
+		"a limit":          {llm.Request{MaxTokens: ptr(7), Messages: []llm.Message{hi}}, 0, 7, `"maxTokens":7`, claude, nil},
+		"a limit below 1":  {llm.Request{MaxTokens: ptr(0), Messages: []llm.Message{hi}}, 0, 9000, `"maxTokens":9000`, claude, []string{"max_tokens_set"}},
+		"the model's own":  {llm.Request{Messages: []llm.Message{hi}}, 0, 4096, `"maxTokens":4096`, "anthropic.claude-3-haiku-20240307-v1:0", []string{"max_tokens_set"}},
+		"clamped":          {llm.Request{MaxTokens: ptr(5000), Messages: []llm.Message{hi}}, 0, 4096, `"maxTokens":4096`, "anthropic.claude-3-haiku-20240307-v1:0", []string{"max_tokens_clamped"}},
+		"tools":            {llm.Request{MaxTokens: ptr(7), Messages: []llm.Message{hi}, Tools: []llm.Tool{fTool}}, 1000, 7, `"maxTokens":7`, claude, nil},
+		"a hidden tool":    {llm.Request{MaxTokens: ptr(7), Messages: []llm.Message{hi}, ResponseFormat: &llm.ResponseFormat{Type: "json_schema", Strict: ptr(true), Schema: []byte(`{"type":"object"}`)}}, 1000, 7, `"maxTokens":7`, claude, []string{"json_schema_tool"}},
+		"seventeen labels": {llm.Request{MaxTokens: ptr(7), Messages: []llm.Message{hi}, Metadata: labels(17)}, 0, 7, `"p":"x"}`, claude, []string{"metadata"}},
+	} {
+		ep := llm.DefaultEndpoint()
+		ep.Name, ep.Provider, ep.Model, ep.Region, ep.MaxOutputTokens = "cand", "bedrock", c.model, "us-east-1", 9000
+		client, err := NewClient(ep, Credentials{APIKey: "key"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		call, err := client.Prepare(&c.req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var codes []string
+		for _, g := range call.Gaps {
+			codes = append(codes, g.Code())
+		}
+		if call.MaxInputTokens != len(call.Body)+c.in || call.MaxOutputTokens != c.out || !strings.Contains(string(call.Body), c.sent) || strings.Join(codes, " ") != strings.Join(c.comments, " ") {
+			t.Errorf("%s: %d beyond the body and %d out, gaps %v\n%.300s", name, call.MaxInputTokens-len(call.Body), call.MaxOutputTokens, codes, call.Body)
+		}
+	}
+}
+
+// labels are n labels, named a, b, c …
+func labels(n int) map[string]string {
+	m := map[string]string{}
+	for i := range n {
+		m[string(rune('a'+i))] = "x"
+	}
+	return m
+}
