@@ -60,6 +60,15 @@ func FuzzLines(f *testing.F) {
 {"contentBlockStop":{"contentBlockIndex":1}}
 {"messageStop":{"stopReason":"tool_use"}}
 {"metadata":{"usage":{"inputTokens":1,"outputTokens":2}}}`))
+	f.Add([]byte(`{"contentBlockStart":{"contentBlockIndex":2,"start":{"toolUse":{"toolUseId":"t","name":"f"}}}}
+{"contentBlockStart":{"contentBlockIndex":1,"start":{"toolUse":{"toolUseId":"u","name":"g"}}}}
+{"contentBlockDelta":{"contentBlockIndex":1,"delta":{"toolUse":{"input":"{"}}}}
+{"contentBlockDelta":{"contentBlockIndex":2,"delta":{"toolUse":{"input":"{}"}}}}
+{"contentBlockDelta":{"contentBlockIndex":1,"delta":{"toolUse":{"input":"}"}}}}
+{"messageStop":{"stopReason":"tool_use"}}`))
+	f.Add([]byte(`{"contentBlockDelta":{"contentBlockIndex":1,"delta":{"text":"b"}}}
+{"contentBlockDelta":{"contentBlockIndex":0,"delta":{"text":"a"}}}
+{"messageStop":{"stopReason":"end_turn"}}`))
 	f.Add([]byte(`{"metadata":{}}
 {"messageStop":{"stopReason":"malformed_tool_use"}}
 {"throttlingException":{"message":"x"}}`))
@@ -84,7 +93,12 @@ func FuzzLines(f *testing.F) {
 		}
 		want, _ := s.Response()
 		got := asm.Response()
-		if got.Text != want.Text || len(got.ToolCalls) != len(want.ToolCalls) || err == nil && got.Finish != want.Finish {
+		same := got.Text == want.Text && len(got.ToolCalls) == len(want.ToolCalls) && (err != nil || got.Finish == want.Finish)
+		for i := range want.ToolCalls {
+			same = same && got.ToolCalls[i].ID == want.ToolCalls[i].ID && got.ToolCalls[i].Name == want.ToolCalls[i].Name &&
+				(err != nil || got.ToolCalls[i].Arguments == want.ToolCalls[i].Arguments)
+		}
+		if !same {
 			t.Fatalf("%q: got %+v, want %+v", lines, got, want)
 		}
 	})

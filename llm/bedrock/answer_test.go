@@ -104,7 +104,7 @@ func TestStream(t *testing.T) {
 		{"blocks interleaved", ev(`contentBlockStart {"contentBlockIndex":2,"start":{"toolUse":{"toolUseId":"u","name":"g"}}}`, toolStart,
 			`contentBlockDelta {"contentBlockIndex":1,"delta":{"toolUse":{"input":"{ \"x\""}}}`, `contentBlockDelta {"contentBlockIndex":2,"delta":{"toolUse":{"input":""}}}`, text,
 			`contentBlockDelta {"contentBlockIndex":1,"delta":{"toolUse":{"input":":1.0}"}},"p":"abc"}`, stop, meta), llm.ClassOK,
-			llm.Response{Text: "a", Finish: "tool_calls", NativeFinish: "end_turn", Usage: two, ToolCalls: []llm.ToolCall{{ID: "t", Name: "f", Arguments: `{ "x":1.0}`}, {ID: "u", Name: "g", Arguments: `{}`}}}},
+			llm.Response{Text: "a", Finish: "tool_calls", NativeFinish: "end_turn", Usage: two, ToolCalls: []llm.ToolCall{{ID: "u", Name: "g", Arguments: `{}`}, {ID: "t", Name: "f", Arguments: `{ "x":1.0}`}}}},
 		{"an unknown event, block and delta are gaps", ev(`pondering {"x":1}`, text, `contentBlockDelta {"contentBlockIndex":1,"delta":{"hologram":{"text":"x"}}}`,
 			`contentBlockStart {"contentBlockIndex":2,"start":{"image":{"format":"png"}}}`, stop, meta), llm.ClassOK,
 			llm.Response{Text: "a", Finish: "stop", NativeFinish: "end_turn", Usage: two, Gaps: []llm.Gap{

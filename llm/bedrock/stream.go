@@ -302,15 +302,19 @@ func (s *Stream) grow(k *streamedBlock, piece string, kind llm.EventKind) error 
 // missing.
 func (s *Stream) Response() (*llm.Response, error) {
 	b := answerBuilder{}
+	calls := make([]*streamedBlock, s.calls) // in the order in which they began, as Emit gave them
 	for i, index := range slices.Sorted(maps.Keys(s.blocks)) {
 		switch k := s.blocks[index]; k.kind {
 		case "text":
 			b.text(string(k.data))
 		case "toolUse":
-			b.call(k.id, k.name, k.data)
+			calls[k.call] = k
 		default:
 			b.other("/output/message/content/"+strconv.Itoa(i), k.kind)
 		}
+	}
+	for _, k := range calls {
+		b.call(k.id, k.name, k.data)
 	}
 	b.resp.Gaps = append(b.resp.Gaps, s.unknown.resp.Gaps...)
 	b.resp.Usage = s.usage
