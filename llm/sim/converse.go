@@ -67,9 +67,8 @@ func (s *Server) serveConverse(w http.ResponseWriter, r *http.Request, start tim
 		return
 	}
 	if rep.failed {
-		if d.wait(rep.ttft) {
-			awsServerError().write(w, 0)
-		}
+		d.wait(rep.ttft)
+		awsServerError().write(w, 0)
 		return
 	}
 	t.input, t.output = rep.input, rep.output

@@ -45,9 +45,13 @@ type delivery struct {
 	tally *tally
 }
 
-// wait sleeps until a moment of the answer; false when the caller has gone.
-func (d *delivery) wait(at time.Duration) bool {
-	return d.s.pace.until(d.r.Context(), d.start.Add(at+d.late))
+// wait sleeps until a moment of the answer. When the caller has gone, or the
+// simulator is stopped, the call ends as a broken connection: returning would make
+// a clean end of what was sent so far.
+func (d *delivery) wait(at time.Duration) {
+	if !d.s.pace.until(d.r.Context(), d.start.Add(at+d.late)) {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // before handles the faults that come ahead of the first byte; false ends the call.
@@ -65,9 +69,10 @@ func (d *delivery) before() bool {
 // stream plays a script. First content goes out at ttft, the rest evenly until
 // latency, the finish then: never earlier.
 func (d *delivery) stream(sc script, latency, ttft time.Duration) {
-	if !d.before() || !d.wait(ttft) {
+	if !d.before() {
 		return
 	}
+	d.wait(ttft)
 	flush := http.NewResponseController(d.w)
 	d.w.Header().Set("Content-Type", sc.contentType)
 	d.w.WriteHeader(http.StatusOK)
@@ -88,9 +93,10 @@ func (d *delivery) stream(sc script, latency, ttft time.Duration) {
 			d.late += d.fault.pause()
 		}
 		if time.Until(d.start.Add(at+d.late)) > 0 {
-			if flush.Flush() != nil || !d.wait(at) {
+			if flush.Flush() != nil {
 				return
 			}
+			d.wait(at)
 		}
 		data, end := d.frame(sc, f, i == middle)
 		if _, err := d.w.Write(data); err != nil {
@@ -193,9 +199,7 @@ func (d *delivery) body(body, hollow []byte, latency time.Duration) {
 	if d.fault.is(FaultSlow) {
 		d.late += d.fault.pause()
 	}
-	if !d.wait(latency) {
-		return
-	}
+	d.wait(latency)
 	d.w.Header().Set("Content-Type", "application/json")
 	if d.fault.is(FaultMissingEnd) || d.fault.is(FaultNoFinish) || d.fault.is(FaultMissingTail) {
 		_, _ = d.w.Write(hollow)
@@ -222,9 +226,7 @@ func (d *delivery) rest(left []byte, end ending, latency time.Duration) {
 		return
 	}
 	d.late += d.fault.pause()
-	if !d.wait(latency) {
-		return
-	}
+	d.wait(latency)
 	d.complete()
 	_, _ = d.w.Write(left)
 }

@@ -147,9 +147,8 @@ func (s *Server) prepareOpenAI(w http.ResponseWriter, r *http.Request, start tim
 	}
 	d := &delivery{s: s, w: w, r: r, start: start, fault: s.drawFault(a)}
 	if rep.failed {
-		if d.wait(rep.ttft) {
-			oaServerError().write(w, 0)
-		}
+		d.wait(rep.ttft)
+		oaServerError().write(w, 0)
 		return nil, nil
 	}
 	w.Header().Set("Openai-Processing-Ms", strconv.Itoa(int(rep.ttft.Milliseconds())))
