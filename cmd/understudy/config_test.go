@@ -263,7 +263,7 @@ func TestBadConfig(t *testing.T) {
 		"no family": {edit: func(s string) string {
 			return strings.Replace(s, `model = "us.meta.llama3-3-70b-instruct-v1:0"`, "model = \"arn:aws:bedrock:us-east-1:1:application-inference-profile/x\"\nprice = { input = 1, output = 1 }", 1)
 		},
-			want: []string{"no family is known", "set family"}},
+			want: []string{"says no family", "set family"}},
 		"half a price":     {edit: func(s string) string { return s + "price = { input = 1.0 }\n" }, want: []string{"both input and output"}},
 		"empty price":      {edit: func(s string) string { return s + "price = {}\n" }, want: []string{"both input and output"}},
 		"budget no number": {edit: func(s string) string { return s + "daily_usd = nan\n" }, want: []string{"daily_usd is NaN"}},
