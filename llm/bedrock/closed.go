@@ -1,0 +1,172 @@
+package bedrock
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+
+	"understudy/llm"
+)
+
+// A schemaChange says what was changed in a schema, and where.
+type schemaChange struct {
+	path string
+	kind *gapKind
+}
+
+// unsupported are the keywords that native structured output refuses (live on
+// Claude Sonnet 4.5: pydantic-ai 2026-08-22; litellm issue 29624, vercel/ai
+// issue 17558). Their demand moves into the description, for the model to read.
+var unsupported = []string{
+	"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "maxItems", "uniqueItems",
+	"minProperties", "maxProperties",
+}
+
+// understood are the other keywords that it is known to take.
+var understood = []string{
+	"type", "properties", "required", "additionalProperties", "items", "minItems", "enum", "const", "anyOf", "allOf", "$ref", "$defs", "definitions",
+	"description", "title", "default", "examples", "format", "pattern", "$schema", "$id", "$comment",
+}
+
+// closedSchema gives a schema in the form that native structured output takes:
+// objects closed, keywords that are refused in the description; the rest stays, and
+// all of it where nothing is to be changed. ok is false for a schema that cannot be
+// brought into it: no object at its root, an object that is open by intention, a
+// keyword that is not known to be taken, or a reference to itself.
+func closedSchema(schema json.RawMessage) (out json.RawMessage, changes []schemaChange, ok bool) {
+	if len(schema) > maxSchema || schemaType(schema) != "object" || recursive(schema) {
+		return nil, nil, false
+	}
+	var c schemaCloser
+	out = c.close(nil, schema, "")
+	if len(c.changes) == 0 {
+		out = schema
+	}
+	return out, c.changes, !c.failed
+}
+
+type schemaCloser struct {
+	changes []schemaChange
+	failed  bool // it is too deep, or cannot be closed
+}
+
+// close appends a schema to b, with what has to be changed.
+func (c *schemaCloser) close(b []byte, raw json.RawMessage, path string) []byte {
+	ms, ok := schemaMembers(raw)
+	if deep := strings.Count(path, "/") > maxSchemaDepth; deep || !ok { // or true, false, no schema
+		c.failed = c.failed || deep
+		return append(b, raw...)
+	}
+	var kept []schemaMember
+	var moved []string
+	s := shape{description: -1}
+	for _, m := range ms {
+		if slices.Contains(unsupported, m.key) || m.key == "minItems" && string(m.raw) != "0" && string(m.raw) != "1" {
+			c.change(path+"/"+m.key, schemaKeyword)
+			moved = append(moved, m.key+": "+string(m.raw))
+			continue
+		}
+		s.see(&m, len(kept))
+		kept = append(kept, m)
+	}
+	c.failed = c.failed || s.failed || s.object && !s.properties || len(moved) > 0 && s.description >= 0 && text(kept[s.description].raw) == ""
+	if s.object && !s.closed {
+		c.change(path, schemaClosed)
+		kept = append(kept, schemaMember{"additionalProperties", json.RawMessage("false")})
+	}
+	if len(moved) > 0 {
+		kept = describe(kept, s.description, strings.Join(moved, ", "))
+	}
+	return c.write(b, kept, path)
+}
+
+// A shape is what matters of one schema for closing it.
+type shape struct {
+	object, properties, closed bool
+	description                int // the index of the keyword, -1 for none
+	failed                     bool
+}
+
+// see looks at the i-th keyword.
+func (s *shape) see(m *schemaMember, i int) {
+	switch m.key {
+	case "type":
+		if m.raw[0] != '"' { // several types
+			s.failed = true
+		}
+		s.object = s.object || text(m.raw) == "object"
+	case "properties":
+		s.object, s.properties = true, true
+	case "additionalProperties":
+		if s.closed = true; string(m.raw) != "false" { // open by intention
+			s.failed = true
+		}
+	case "description":
+		s.description = i
+	default:
+		s.failed = s.failed || !slices.Contains(understood, m.key)
+	}
+}
+
+// describe adds words to the description, which stands at index at, or nowhere.
+func describe(ms []schemaMember, at int, words string) []schemaMember {
+	var text string
+	if at < 0 {
+		return append(ms, schemaMember{"description", llm.AppendJSONString(nil, words)})
+	}
+	if json.Unmarshal(ms[at].raw, &text) == nil {
+		ms[at].raw = llm.AppendJSONString(nil, strings.TrimSpace(text+" ("+words+")"))
+	}
+	return ms
+}
+
+// write appends the members; schemas inside are closed as well.
+func (c *schemaCloser) write(b []byte, ms []schemaMember, path string) []byte {
+	b = append(b, '{')
+	for i, m := range ms {
+		b = append(llm.AppendJSONString(comma(b, i), m.key), ':')
+		at := path + "/" + escapeToken(m.key)
+		switch m.key {
+		case "properties", "$defs", "definitions", "patternProperties":
+			b = c.each(b, m.raw, at)
+		case "items", "additionalItems", "not", "contains":
+			b = c.close(b, m.raw, at)
+		case "anyOf", "allOf", "oneOf", "prefixItems":
+			b = c.list(b, m.raw, at)
+		default:
+			b = append(b, m.raw...)
+		}
+	}
+	return append(b, '}')
+}
+
+// each closes every schema of an object of schemas.
+func (c *schemaCloser) each(b []byte, raw json.RawMessage, path string) []byte {
+	ms, ok := schemaMembers(raw)
+	if !ok {
+		return append(b, raw...)
+	}
+	b = append(b, '{')
+	for i, m := range ms {
+		b = append(llm.AppendJSONString(comma(b, i), m.key), ':')
+		b = c.close(b, m.raw, path+"/"+escapeToken(m.key))
+	}
+	return append(b, '}')
+}
+
+func (c *schemaCloser) list(b []byte, raw json.RawMessage, path string) []byte {
+	var schemas []json.RawMessage
+	if json.Unmarshal(raw, &schemas) != nil {
+		return append(b, raw...)
+	}
+	b = append(b, '[')
+	for i, s := range schemas {
+		b = c.close(comma(b, i), s, path+"/"+strconv.Itoa(i))
+	}
+	return append(b, ']')
+}
+
+func (c *schemaCloser) change(path string, k *gapKind) {
+	c.changes = append(c.changes, schemaChange{path, k})
+}
