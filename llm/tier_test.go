@@ -116,3 +116,29 @@ func TestCutAtStop(t *testing.T) {
 		}
 	}
 }
+
+// TestThinkingInText: what some models write before their answer is taken out where
+// the operator says so.
+func TestThinkingInText(t *testing.T) {
+	for _, lifted := range []bool{false, true} {
+		family, _ := bedrock.FamilyOf("nova", "")
+		if lifted {
+			family = family.WithCapabilities([]string{"thinking_in_text"})
+		}
+		tr := must(bedrock.Translate(question("Hi"), family))(t)
+		for text, want := range map[string]string{
+			"<thinking> The user says hi.</thinking>\n\nHello": "Hello",
+			"Hello <thinking>x</thinking>":                     "Hello <thinking>x</thinking>",
+			"<thinking>cut off":                                "<thinking>cut off",
+		} {
+			got := llm.Response{Text: text}
+			tr.Restore(&got)
+			if !lifted {
+				want = text
+			}
+			if got.Text != want || (len(got.Gaps) > 0) != (want != text) {
+				t.Errorf("lifted %t: %q gives %+v", lifted, text, got)
+			}
+		}
+	}
+}

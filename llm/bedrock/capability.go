@@ -37,6 +37,7 @@ var switches = map[string]ability{
 	"sampling":               {func(f *Family) *bool { return &f.Sampling }, "temperature and topP are accepted"},
 	"temperature_with_top_p": {func(f *Family) *bool { return &f.TemperatureWithTopP }, "both together"},
 	"structured_output":      {func(f *Family) *bool { return &f.StructuredOutput }, "outputConfig.textFormat is accepted"},
+	"thinking_in_text":       {func(f *Family) *bool { return &f.ThinkingInText }, "text may begin with <thinking>…</thinking>, which is taken out with a gap; no row has it (Nova 1 is known to do so beside tools)"},
 	"service_tier":           {func(f *Family) *bool { return &f.ServiceTier }, "serviceTier flex is passed on; no row has it, since prices differ by tier"},
 }
 

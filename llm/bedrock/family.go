@@ -49,6 +49,10 @@ type Family struct {
 	// ServiceTier tells whether serviceTier other than default is accepted.
 	ServiceTier bool
 
+	// ThinkingInText tells whether the answer's text may begin with the model's
+	// thinking between <thinking> and </thinking>, which is taken out.
+	ThinkingInText bool
+
 	// ToolID9 demands tool ids of exactly nine letters and digits.
 	ToolID9 bool
 	// ToolNameNoDash says that tool names with "-" break tool use, though the

@@ -172,6 +172,7 @@ var (
 	besideAnswerTool  = kind("beside_answer_tool", llm.Semantic, llm.Dropped, "what the model said beside the hidden tool's call is left out")
 	serverTool        = kind("server_tool", llm.Semantic, llm.Dropped, "a tool that the service ran by itself is no call of the application's")
 	unknownStop       = kind("unknown_stop_reason", llm.Cosmetic, llm.Approximated, "a stop reason that is not known counts as stop")
+	thinkingTakenOut  = kind("thinking_in_text", llm.Semantic, llm.Dropped, "the thinking with which the text began is no part of the answer")
 	reasoningLeftOut  = kind("reasoning", llm.Cosmetic, llm.Dropped, "the model's reasoning is no part of the answer")
 	mediaAnswer       = kind("media_answer", llm.Blocking, llm.Dropped, "an answer that is not text cannot be compared")
 	citationsLeftOut  = kind("citations", llm.Semantic, llm.Dropped, "text with its sources is left out")

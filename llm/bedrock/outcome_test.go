@@ -328,4 +328,4 @@ func TestOutcomes(t *testing.T) {
 
 // answerOnly are found in answers; their tests are those of the answers.
 var answerOnly = map[string]bool{"tool_choice_none_violated": true, "answer_tool_ignored": true, "beside_answer_tool": true,
-	"unknown_stop_reason": true, "server_tool": true, "reasoning": true, "media_answer": true, "citations": true, "unknown_block": true}
+	"unknown_stop_reason": true, "server_tool": true, "thinking_in_text": true, "reasoning": true, "media_answer": true, "citations": true, "unknown_block": true}

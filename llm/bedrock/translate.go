@@ -31,6 +31,8 @@ type Translation struct {
 	titles []string
 	// answerTool is the hidden tool of TierTool, by its name on the wire.
 	answerTool string
+	// thinking tells that the text may begin with the model's thinking.
+	thinking bool
 	// cuts are the stop sequences that the model does not take.
 	cuts []string
 	// noCalls tells that the request forbade tool calls and the wire could not.
@@ -64,12 +66,25 @@ func (tr *Translation) DocumentName(name string) string {
 // tools have its names, and the call of a hidden tool is the text of the answer.
 func (tr *Translation) Restore(resp *llm.Response) {
 	tr.unhide(resp)
+	if tr.thinking {
+		takeOutThinking(resp)
+	}
 	tr.cut(resp)
 	for i := range resp.ToolCalls {
 		resp.ToolCalls[i].Name = tr.names.neutral(resp.ToolCalls[i].Name)
 	}
 	if tr.noCalls && len(resp.ToolCalls) > 0 {
 		resp.Gaps = append(resp.Gaps, choiceViolated.at("/tool_choice"))
+	}
+}
+
+// takeOutThinking takes a leading <thinking>…</thinking> out of the text.
+func takeOutThinking(resp *llm.Response) {
+	inside, ok := strings.CutPrefix(strings.TrimLeft(resp.Text, " \n"), "<thinking>")
+	_, after, closed := strings.Cut(inside, "</thinking>")
+	if ok && closed {
+		resp.Text = strings.TrimLeft(after, " \n")
+		resp.Gaps = append(resp.Gaps, thinkingTakenOut.at("/output/message/content/0"))
 	}
 }
 
@@ -112,7 +127,7 @@ func Translate(req *llm.Request, f Family) (*Translation, error) {
 	tr := &Translation{
 		Streamed: !req.Whole && (len(t.out.tools) == 0 || f.StreamWithTools),
 		Media:    t.media, Documents: t.bound, Tools: len(t.out.tools), Tier: t.tier,
-		names: t.names, ids: t.ids, titles: t.titles, answerTool: t.answerTool, cuts: t.cuts, noCalls: t.noCalls,
+		names: t.names, ids: t.ids, titles: t.titles, answerTool: t.answerTool, cuts: t.cuts, thinking: f.ThinkingInText, noCalls: t.noCalls,
 	}
 	if n := t.out.inference.maxTokens; n != nil {
 		tr.MaxTokens = *n
