@@ -72,10 +72,13 @@ func inlineDefinitions(schema json.RawMessage) (json.RawMessage, bool) {
 type inliner struct {
 	defs   map[string]json.RawMessage
 	failed bool // it became too large, or a definition is missing
+	// read counts the bytes that were read: definitions of definitions may grow
+	// without end.
+	read int
 }
 
 func (l *inliner) write(b []byte, raw json.RawMessage, depth int) []byte {
-	if len(b) > maxSchema || depth > maxSchemaDepth {
+	if l.read += len(raw); l.failed || l.read > 4*maxSchema || depth > maxSchemaDepth {
 		l.failed = true
 		return append(b, "{}"...)
 	}

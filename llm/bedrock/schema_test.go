@@ -1,6 +1,7 @@
 package bedrock
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -53,6 +54,16 @@ func TestClosedSchema(t *testing.T) {
 	}
 }
 
+// growing is a schema of n definitions of which each is twice the next.
+func growing(n int) string {
+	s := `{"properties":{"a":{"$ref":"#/$defs/d0"}},"$defs":{`
+	for i := range n {
+		next := strconv.Itoa(i + 1)
+		s += `"d` + strconv.Itoa(i) + `":{"properties":{"l":{"$ref":"#/$defs/d` + next + `"},"r":{"$ref":"#/$defs/d` + next + `"}}},`
+	}
+	return s + `"d` + strconv.Itoa(n) + `":{"type":"string"}}}`
+}
+
 func TestInlineDefinitions(t *testing.T) {
 	for _, c := range []struct{ name, schema, want string }{
 		{"twice, and beside words", `{"type":"object","properties":{"a":{"$ref":"#/$defs/x","title":"A"},"b":{"type":"array","items":[{"$ref":"#/$defs/x"}]}},"$defs":{"x":{"type":"object","properties":{"y":{"$ref":"#/definitions/z"}}}},"definitions":{"z":{ "type":"string" , "n":1.50}}}`,
@@ -60,6 +71,7 @@ func TestInlineDefinitions(t *testing.T) {
 		{"an empty one", `{"properties":{"a":{"$ref":"#/$defs/x"}},"$defs":{"x":{}}}`, `{"properties":{"a":{}}}`},
 		{"one that is missing", `{"properties":{"a":{"$ref":"#/$defs/x"}}}`, ""},
 		{"one that is no object", `{"properties":{"a":{"$ref":"#/$defs/x"}},"$defs":{"x":true}}`, ""},
+		{"one that grows without end", growing(40), ""},
 		{"itself", `{"properties":{"a":{"$ref":"#/$defs/x"}},"$defs":{"x":{"items":{"$ref":"#/$defs/x"}}}}`, ""},
 	} {
 		out, ok := inlineDefinitions([]byte(c.schema))
