@@ -56,7 +56,7 @@ func Comparable(gaps []Gap) bool {
 // a limit that the provider knows bounds what the call may cost.
 func LimitGap(limit int) Gap {
 	return Gap{Path: "/max_completion_tokens", Severity: Cosmetic, Action: Approximated,
-		Reason: fmt.Sprintf("max_tokens_set: the request names no limit, %d was sent", limit)}
+		Reason: fmt.Sprintf("max_tokens_set: the request names no limit that can be sent, %d was", limit)}
 }
 
 // A Tier is the way in which a demanded form of answer is asked for.

@@ -245,7 +245,7 @@ func (t *translation) events(e *env, args []string) error {
 		if len(line) == 0 {
 			continue
 		}
-		if !bytes.HasSuffix(raw, []byte("\n")) && !json.Valid(line) && n > 1 {
+		if !bytes.HasSuffix(raw, []byte("\n")) && !json.Valid(line) && line[0] == '{' {
 			break // the recording was cut inside its last line, and so is the stream
 		}
 		if err := s.Line(line); llm.ClassOf(err) == llm.ClassUntranslatable {

@@ -64,7 +64,7 @@ func (b *answerBuilder) block(path string, raw json.RawMessage) error {
 		if err := use.read(value); err != nil {
 			return err
 		}
-		if use.Type != "" {
+		if use.Type == serverToolUse {
 			b.other(path, serverToolUse)
 			return nil
 		}

@@ -64,7 +64,8 @@ func TestFamilyOf(t *testing.T) {
 		want          []string // family and the beginning of its models
 	}{
 		{"", "us.anthropic.claude-opus-4-6-v1", []string{"claude", "anthropic.claude-sonnet-4-6"}},
-		{"", "anthropic.claude-opus-4-20250514-v1:0", []string{"claude", "anthropic.claude-opus-4"}},
+		{"", "anthropic.claude-opus-4-20250514-v1:0", []string{"claude", "anthropic.claude-opus-4-2"}},
+		{"", "anthropic.claude-sonnet-4-7", []string{"claude", "anthropic.claude-opus"}},
 		{"", "global.anthropic.claude-opus-5-5", []string{"claude", "anthropic.claude-opus-5-5"}},
 		{"", "anthropic.claude-opus-5", []string{"claude", "anthropic.claude-opus-4-8"}},
 		{"", "anthropic.claude-opus-4-1-20250805-v1:0", []string{"claude", "anthropic.claude-opus-4-1"}},

@@ -106,6 +106,9 @@ func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
 			limit = min(limit, most)
 		}
 		limited.MaxTokens = &limit
+		if n != nil {
+			gaps = append(gaps, limitInvalid.at(limitPath(req)))
+		}
 		gaps = append(gaps, llm.LimitGap(limit))
 	}
 	tr, err := Translate(&limited, c.family)

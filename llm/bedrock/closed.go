@@ -1,6 +1,7 @@
 package bedrock
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -25,7 +26,7 @@ var unsupported = []string{
 
 // understood are the other keywords that it is known to take.
 var understood = []string{
-	"type", "properties", "required", "additionalProperties", "items", "minItems", "enum", "const", "anyOf", "allOf", "$ref", "$defs", "definitions",
+	"type", "properties", "required", "additionalProperties", "items", "minItems", "enum", "const", "anyOf", "$ref", "$defs", "definitions",
 	"description", "title", "default", "examples", "format", "pattern", "$schema", "$id", "$comment",
 }
 
@@ -43,12 +44,21 @@ func closedSchema(schema json.RawMessage) (out json.RawMessage, changes []schema
 	if len(c.changes) == 0 {
 		out = schema
 	}
-	return out, c.changes, !c.failed
+	return out, c.changes, !c.failed && c.optional <= maxOptional && c.unions <= maxUnions
 }
+
+// The vendor's limits of one request's schemas: optional parameters, and those with
+// anyOf or several types.
+const (
+	maxOptional = 24
+	maxUnions   = 16
+)
 
 type schemaCloser struct {
 	changes []schemaChange
 	failed  bool // it is too deep, or cannot be closed
+	// optional and unions count what the service bounds.
+	optional, unions int
 }
 
 // close appends a schema to b, with what has to be changed.
@@ -71,6 +81,10 @@ func (c *schemaCloser) close(b []byte, raw json.RawMessage, path string) []byte 
 		kept = append(kept, m)
 	}
 	c.failed = c.failed || s.failed || s.object && !s.properties || len(moved) > 0 && s.description >= 0 && text(kept[s.description].raw) == ""
+	c.optional += max(0, s.names-s.required)
+	if s.union {
+		c.unions++
+	}
 	if s.object && !s.closed {
 		c.change(path, schemaClosed)
 		kept = append(kept, schemaMember{"additionalProperties", json.RawMessage("false")})
@@ -84,6 +98,8 @@ func (c *schemaCloser) close(b []byte, raw json.RawMessage, path string) []byte 
 // A shape is what matters of one schema for closing it.
 type shape struct {
 	object, properties, closed bool
+	names, required            int
+	union                      bool
 	description                int // the index of the keyword, -1 for none
 	failed                     bool
 }
@@ -92,21 +108,44 @@ type shape struct {
 func (s *shape) see(m *schemaMember, i int) {
 	switch m.key {
 	case "type":
-		if m.raw[0] != '"' { // several types
-			s.failed = true
-		}
-		s.object = s.object || text(m.raw) == "object"
+		s.seeType(m.raw)
 	case "properties":
-		s.object, s.properties = true, true
+		ms, ok := schemaMembers(m.raw)
+		s.object, s.properties, s.names = true, true, len(ms)
+		s.failed = s.failed || !ok
+	case "required":
+		var names []string
+		s.failed = s.failed || json.Unmarshal(m.raw, &names) != nil
+		s.required = len(names)
 	case "additionalProperties":
 		if s.closed = true; string(m.raw) != "false" { // open by intention
 			s.failed = true
 		}
 	case "description":
 		s.description = i
+	case "items":
+		s.failed = s.failed || m.raw[0] != '{'
+	case "anyOf":
+		s.union = true
+		s.failed = s.failed || m.raw[0] != '['
+	case "enum":
+		s.failed = s.failed || m.raw[0] != '[' || bytes.ContainsAny(m.raw[1:], "[{") // only scalars; a bracket in a string is given up as well
+	case "pattern": // neither looking around nor back
+		s.failed = s.failed || bytes.Contains(m.raw, []byte("(?"))
 	default:
 		s.failed = s.failed || !slices.Contains(understood, m.key)
 	}
+}
+
+func (s *shape) seeType(raw json.RawMessage) {
+	if raw[0] == '"' {
+		s.object = s.object || text(raw) == "object"
+		return
+	}
+	var types []string
+	s.union = true
+	s.failed = s.failed || json.Unmarshal(raw, &types) != nil
+	s.object = s.object || slices.Contains(types, "object")
 }
 
 // describe adds words to the description, which stands at index at, or nowhere.
@@ -128,11 +167,11 @@ func (c *schemaCloser) write(b []byte, ms []schemaMember, path string) []byte {
 		b = append(llm.AppendJSONString(comma(b, i), m.key), ':')
 		at := path + "/" + escapeToken(m.key)
 		switch m.key {
-		case "properties", "$defs", "definitions", "patternProperties":
+		case "properties", "$defs", "definitions":
 			b = c.each(b, m.raw, at)
-		case "items", "additionalItems", "not", "contains":
+		case "items":
 			b = c.close(b, m.raw, at)
-		case "anyOf", "allOf", "oneOf", "prefixItems":
+		case "anyOf":
 			b = c.list(b, m.raw, at)
 		default:
 			b = append(b, m.raw...)

@@ -105,7 +105,7 @@ sentence in the system text). ~json_object~ is always an instruction. The check 
 | xhigh | 8192 | xhigh where it is known, else high | medium | high |
 | max | 16384 | max where it is known, else high | medium | high |
 
-A budget is lowered to fit the limit of the answer, which holds for both at OpenAI as well. Inside a call of its own Claude does not think: the signed reasoning that led to it is not in the request.
+A budget is lowered to fit the limit of the answer, which holds for both at OpenAI as well. Inside a call of its own a Claude with a budget does not think: the signed reasoning that led to it is not in the request.
 
 ## Capabilities
 
@@ -143,7 +143,7 @@ func docGaps(b *strings.Builder) {
 	b.WriteString("\n## Gaps\n\nThe reason of a gap begins with its code. `preflight_…` are rules of the service that the built request is held against before it is sent.\n\n" +
 		"| code | severity | action | meaning |\n|---|---|---|---|\n")
 	limit := llm.LimitGap(4096)
-	fmt.Fprintf(b, "| `max_tokens_set` | %s | %s | the request names no limit; the endpoint's `max_output_tokens` was sent (by the daemon, in place of max_tokens_absent) |\n", limit.Severity, limit.Action)
+	fmt.Fprintf(b, "| `max_tokens_set` | %s | %s | the request names no limit that can be sent; the endpoint's `max_output_tokens` was sent (by the daemon, in place of max_tokens_absent) |\n", limit.Severity, limit.Action)
 	for _, k := range gapKinds {
 		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", k.code, k.severity, k.action, k.text)
 	}

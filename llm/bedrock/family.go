@@ -66,6 +66,8 @@ type Family struct {
 	// ForcedWithReasoning tells whether a call may be demanded while the model
 	// reasons.
 	ForcedWithReasoning bool
+	// MaxStop is the most stop sequences, 0 where the service's own bound holds.
+	MaxStop int
 	// MaxOutput is the most output tokens that may be asked for, 0 where no
 	// source says.
 	MaxOutput int
@@ -108,11 +110,11 @@ var (
 	llamaRow = Family{Name: "llama", Tools: true, System: true, Documents: true, Sampling: true, TemperatureWithTopP: true,
 		Source: features + "; no streaming with tools, no toolChoice (langchain-aws); results and calls alone in their turns (pydantic-ai issue 6098, langchain-aws issue 1118); no prefill (beeai-framework issue 753); stop sequences: native wire has none"}
 	mistralRow = Family{Name: "mistral", Tools: true, ToolChoiceAny: true, System: true, Documents: true, StopSequences: true,
-		Sampling: true, TemperatureWithTopP: true, ToolID9: true,
+		Sampling: true, TemperatureWithTopP: true, ToolID9: true, MaxStop: 10,
 		Source: features + "; " + clients + ": no streaming with tools, ids of nine, results and calls alone in their turns; prefill unknown"}
 	novaRow = Family{Name: "nova", Tools: true, StreamWithTools: true, ToolChoiceAny: true, ToolChoiceTool: true, CallWithText: true,
 		ToolResultWithText: true, System: true, Images: true, ResultImages: true, ResultStatus: true, Documents: true, StopSequences: true, Sampling: true, TemperatureWithTopP: true,
-		ToolNameNoDash: true, PlainSchema: true,
+		ToolNameNoDash: true, PlainSchema: true, MaxStop: 4,
 		Source: features + "; dashes: SEMOSS issue 2892; schemas: pydantic-ai issue 1623; prefill unknown"}
 	// openRow is what the open-weight models that came from 2025 on have in common.
 	openRow = Family{Tools: true, CallWithText: true, ToolResultWithText: true, System: true, StopSequences: true, Sampling: true, TemperatureWithTopP: true}
@@ -161,10 +163,13 @@ var families = []Family{
 	claudeRow.except(ids("anthropic.claude-opus-4-1"), clients+"; one of temperature and topP: aws-samples/bedrock-chat pull 979", func(f *Family) {
 		f.TemperatureWithTopP, f.Reasoning, f.MaxOutput = false, ReasoningBudget, 32_000
 	}),
-	claudeRow.except(ids("anthropic.claude-opus-4"), clients, func(f *Family) { f.Reasoning, f.MaxOutput = ReasoningBudget, 32_000 }),
-	claudeRow.except(ids("anthropic.claude-sonnet-4"), clients, func(f *Family) { f.Reasoning, f.MaxOutput = ReasoningBudget, 64_000 }),
+	claudeRow.except(ids("anthropic.claude-opus-4-2"), clients, func(f *Family) { f.Reasoning, f.MaxOutput = ReasoningBudget, 32_000 }),
+	claudeRow.except(ids("anthropic.claude-sonnet-4-2"), clients, func(f *Family) { f.Reasoning, f.MaxOutput = ReasoningBudget, 64_000 }),
 	claudeRow.except(ids("anthropic.claude-opus", "anthropic.claude-sonnet", "anthropic.claude-haiku", "anthropic.claude-fable"),
-		"a model newer than this table: what the newest in it can do", newestClaude),
+		"a model newer than this table: what all of the newest in it can do", func(f *Family) {
+			newestClaude(f)
+			f.ToolChoiceAny, f.ToolChoiceTool = false, false
+		}),
 	claudeRow.except(nil, features+": Claude 3 and later, for a declared family", func(*Family) {}),
 
 	llamaRow.except(ids("meta.llama2", "meta.llama3-8b", "meta.llama3-70b", "meta.llama3-2-1b", "meta.llama3-2-3b"), features, func(f *Family) { f.Tools = false }),

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"understudy/llm"
 )
 
 // A fieldRow declares what becomes of one field of a Chat Completions request.
@@ -196,11 +198,25 @@ func (t *translator) extra() {
 		if r := rowOf(f.Path); r != nil && r.extra != nil {
 			k, harmless = r.extra, r.harmless
 		}
+		if k == oldMessageCall && t.roleAt(f.Path) != llm.RoleAssistant {
+			k = unknownField // only the assistant calls
+		}
 		if k == choiceOther || inMessage(f.Path) && empty(f.Raw) || slices.ContainsFunc(harmless, func(h string) bool { return same(h, compact(f.Raw)) }) {
 			continue // reported with the tools; or it asks for nothing
 		}
 		t.gap(f.Path, k)
 	}
+}
+
+// roleAt is the role of the message that a path stands in.
+func (t *translator) roleAt(path string) llm.Role {
+	_, rest := token(path)
+	index, _ := token(rest)
+	i, err := strconv.Atoi(index)
+	if err != nil || i < 0 || i >= len(t.req.Messages) {
+		return ""
+	}
+	return t.req.Messages[i].Role
 }
 
 // inMessage and empty: clients write out fields of messages that hold nothing.

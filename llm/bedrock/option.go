@@ -15,10 +15,7 @@ import (
 // limit translates the limit of the answer and the stop sequences.
 func (t *translator) limit() {
 	in := &t.out.inference
-	path := t.req.MaxTokensPath
-	if path == "" {
-		path = "/max_completion_tokens"
-	}
+	path := limitPath(t.req)
 	switch n := t.req.MaxTokens; {
 	case n == nil:
 		t.gap(path, limitAbsent)
@@ -37,12 +34,24 @@ func (t *translator) limit() {
 			t.gap("/stop", stopEmulated)
 			t.cuts = t.req.Stop
 			return
+		case t.family.MaxStop > 0 && len(in.stop) == t.family.MaxStop:
+			t.gap("/stop", stopEmulated)
+			t.cuts = t.req.Stop[i:]
+			return
 		case blank(s):
 			t.gap("/stop/"+strconv.Itoa(i), stopBlank)
 		default:
 			in.stop = append(in.stop, s)
 		}
 	}
+}
+
+// limitPath is where the limit of the answer stands, or would stand.
+func limitPath(req *llm.Request) string {
+	if req.MaxTokensPath == "" {
+		return "/max_completion_tokens"
+	}
+	return req.MaxTokensPath
 }
 
 // sampling translates temperature and top_p.

@@ -1,7 +1,6 @@
 package bedrock
 
 import (
-	"bytes"
 	"encoding/json"
 	"slices"
 
@@ -55,29 +54,34 @@ func plainSchema(raw json.RawMessage) json.RawMessage {
 	return append(b, '}')
 }
 
-// hasDefinitions tells whether a schema refers to definitions of its own.
-func hasDefinitions(raw json.RawMessage) bool { return reference.Match(raw) }
+// hasDefinitions tells whether a schema refers to anything.
+func hasDefinitions(raw json.RawMessage) bool {
+	refs, ok := refsOf(raw)
+	return len(refs) > 0 || !ok
+}
 
-// inlineDefinitions writes a schema's definitions where they are referred to; false
-// where they refer to themselves, or would make the schema very large.
+// inlineDefinitions writes a schema's definitions where they are referred to; what
+// stands beside a reference goes before what it refers to. False where they refer to
+// themselves or elsewhere, or would make the schema very large.
 func inlineDefinitions(schema json.RawMessage) (json.RawMessage, bool) {
 	if len(schema) > maxSchema || recursive(schema) {
 		return nil, false
 	}
 	i := inliner{defs: definitions(schema)}
-	out := i.write(nil, schema, 0)
+	out := i.schema(nil, schema, 0)
 	return out, !i.failed
 }
 
 type inliner struct {
 	defs   map[string]json.RawMessage
-	failed bool // it became too large, or a definition is missing
+	failed bool // it became too large, or a definition is no object
 	// read counts the bytes that were read: definitions of definitions may grow
 	// without end.
 	read int
 }
 
-func (l *inliner) write(b []byte, raw json.RawMessage, depth int) []byte {
+// schema appends a schema, or a list of them.
+func (l *inliner) schema(b []byte, raw json.RawMessage, depth int) []byte {
 	if l.read += len(raw); l.failed || l.read > 4*maxSchema || depth > maxSchemaDepth {
 		l.failed = true
 		return append(b, "{}"...)
@@ -87,41 +91,74 @@ func (l *inliner) write(b []byte, raw json.RawMessage, depth int) []byte {
 		_ = json.Unmarshal(raw, &list) // it is JSON
 		b = append(b, '[')
 		for i, v := range list {
-			b = l.write(comma(b, i), v, depth+1)
+			b = l.schema(comma(b, i), v, depth+1)
 		}
 		return append(b, ']')
 	}
-	ms, ok := schemaMembers(raw)
-	if !ok || !reference.Match(raw) && depth > 0 { // nothing in it to change
+	if refs, _ := refsOf(raw); len(refs) == 0 && depth > 0 { // nothing in it to change
 		return append(b, raw...)
 	}
+	ms := l.expanded(raw, depth)
 	b = append(b, '{')
 	n := 0
 	for _, m := range ms {
-		name := definition.FindStringSubmatch(text(m.raw))
-		switch {
-		case depth == 0 && (m.key == "$defs" || m.key == "definitions"):
-			continue
-		case m.key == "$ref" && name != nil:
-			inner, ok := l.inner(l.defs[name[1]], depth)
-			if l.failed = l.failed || !ok; len(inner) > 0 {
-				b = append(comma(b, n), inner...)
-				n++
-			}
+		if depth == 0 && (m.key == "$defs" || m.key == "definitions") {
 			continue
 		}
 		b = append(llm.AppendJSONString(comma(b, n), m.key), ':')
-		b = l.write(b, m.raw, depth+1)
+		switch {
+		case plainValue(m.key) || raw[0] != '{':
+			b = append(b, m.raw...)
+		case namesInside(m.key):
+			b = l.named(b, m.raw, depth+1)
+		default:
+			b = l.schema(b, m.raw, depth+1)
+		}
 		n++
 	}
 	return append(b, '}')
 }
 
-// inner is what stands between the braces of a definition.
-func (l *inliner) inner(def json.RawMessage, depth int) ([]byte, bool) {
-	if len(def) == 0 || def[0] != '{' {
-		return nil, false
+// named appends the schemas of an object of names.
+func (l *inliner) named(b []byte, raw json.RawMessage, depth int) []byte {
+	ms, ok := schemaMembers(raw)
+	if !ok {
+		return append(b, raw...)
 	}
-	out := l.write(nil, def, depth+1)
-	return bytes.TrimSpace(out[1 : len(out)-1]), true
+	b = append(b, '{')
+	for i, m := range ms {
+		b = append(llm.AppendJSONString(comma(b, i), m.key), ':')
+		b = l.schema(b, m.raw, depth+1)
+	}
+	return append(b, '}')
+}
+
+// expanded are the members of a schema with those of the definition that it refers
+// to, each key once.
+func (l *inliner) expanded(raw json.RawMessage, depth int) []schemaMember {
+	ms, _ := schemaMembers(raw)
+	own := map[string]bool{}
+	ref := ""
+	for _, m := range ms {
+		own[m.key] = true
+		if m.key == "$ref" {
+			ref = text(m.raw)
+		}
+	}
+	if !own["$ref"] {
+		return ms
+	}
+	ms = slices.DeleteFunc(ms, func(m schemaMember) bool { return m.key == "$ref" })
+	def := l.defs[ref]
+	if len(def) == 0 || def[0] != '{' || depth > maxSchemaDepth {
+		l.failed = true
+		return ms
+	}
+	l.read += len(def)
+	for _, m := range l.expanded(def, depth+1) {
+		if !own[m.key] {
+			ms = append(ms, m)
+		}
+	}
+	return ms
 }

@@ -93,7 +93,7 @@ func (t *translator) think() {
 // reasons.
 func (t *translator) freeChoice() {
 	if t.out.choice.mode != "" && !t.family.ForcedWithReasoning {
-		t.gap("/tool_choice", effortChoice)
+		t.gap(t.choicePath(), effortChoice)
 		t.out.choice = wireChoice{}
 	}
 }

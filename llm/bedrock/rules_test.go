@@ -160,7 +160,7 @@ func TestBounds(t *testing.T) {
 		"a text document":  {part(file("text/plain")), 0, 9000, `"maxTokens":9000`, claude, []string{"max_tokens_set"}},
 		"a PDF":            {part(file("application/pdf")), 1_000_000, 9000, `"maxTokens":9000`, claude, []string{"max_tokens_set"}},
 		"a limit":          {llm.Request{MaxTokens: ptr(7), Messages: []llm.Message{hi}}, 0, 7, `"maxTokens":7`, claude, nil},
-		"a limit below 1":  {llm.Request{MaxTokens: ptr(0), Messages: []llm.Message{hi}}, 0, 9000, `"maxTokens":9000`, claude, []string{"max_tokens_set"}},
+		"a limit below 1":  {llm.Request{MaxTokens: ptr(0), Messages: []llm.Message{hi}}, 0, 9000, `"maxTokens":9000`, claude, []string{"max_tokens", "max_tokens_set"}},
 		"the model's own":  {llm.Request{Messages: []llm.Message{hi}}, 0, 4096, `"maxTokens":4096`, "anthropic.claude-3-haiku-20240307-v1:0", []string{"max_tokens_set"}},
 		"clamped":          {llm.Request{MaxTokens: ptr(5000), Messages: []llm.Message{hi}}, 0, 4096, `"maxTokens":4096`, "anthropic.claude-3-haiku-20240307-v1:0", []string{"max_tokens_clamped"}},
 		"tools":            {llm.Request{MaxTokens: ptr(7), Messages: []llm.Message{hi}, Tools: []llm.Tool{fTool}}, 1000, 7, `"maxTokens":7`, claude, nil},

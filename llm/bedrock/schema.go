@@ -3,8 +3,9 @@ package bedrock
 import (
 	"bytes"
 	"encoding/json"
-	"regexp"
 	"strings"
+
+	"understudy/llm"
 )
 
 // What the two forms of schemas, closed.go and plain.go, have in common.
@@ -64,11 +65,72 @@ func text(raw json.RawMessage) string {
 	return s
 }
 
-var (
-	reference    = regexp.MustCompile(`"\$ref"\s*:\s*"(#[^"]*)"`)
-	escapedASCII = regexp.MustCompile(`\\u00[2-7]`)
-	definition   = regexp.MustCompile(`^#/(?:\$defs|definitions)/([^/"]+)$`)
-)
+// A refReader finds what a schema refers to. Keys are read as JSON reads them; what
+// stands in values such as default, or is the name of a property, is no reference.
+type refReader struct {
+	refs []string
+	read int // bytes, for a bound
+}
+
+// namesInside are the keywords whose members are names of schemas.
+func namesInside(key string) bool {
+	switch key {
+	case "properties", "$defs", "definitions", "patternProperties", "dependentSchemas":
+		return true
+	}
+	return false
+}
+
+// plainValue tells whether a keyword's value is no schema.
+func plainValue(key string) bool {
+	switch key {
+	case "default", "const", "enum", "examples", "example", "required", "description", "title":
+		return true
+	}
+	return false
+}
+
+// schema reads one schema, or a list of them; false where it is too much to read.
+func (r *refReader) schema(raw json.RawMessage, depth int) bool {
+	if r.read += len(raw); r.read > 4*maxSchema || depth > maxSchemaDepth {
+		return false
+	}
+	if len(raw) > 0 && raw[0] == '[' {
+		var list []json.RawMessage
+		_ = json.Unmarshal(raw, &list) // it is JSON
+		for _, v := range list {
+			if !r.schema(v, depth+1) {
+				return false
+			}
+		}
+		return true
+	}
+	ms, _ := schemaMembers(raw)
+	for _, m := range ms {
+		switch {
+		case m.key == "$ref":
+			r.refs = append(r.refs, text(m.raw))
+		case plainValue(m.key):
+		case namesInside(m.key):
+			named, _ := schemaMembers(m.raw)
+			for _, n := range named {
+				if !r.schema(n.raw, depth+1) {
+					return false
+				}
+			}
+		case !r.schema(m.raw, depth+1):
+			return false
+		}
+	}
+	return true
+}
+
+// refsOf are the references in a schema; false where it is too much to read.
+func refsOf(raw json.RawMessage) ([]string, bool) {
+	var r refReader
+	ok := r.schema(raw, 0)
+	return r.refs, ok
+}
 
 // recursive tells whether a schema refers to itself, or to anything but its
 // definitions, which cannot be followed here.
@@ -77,45 +139,46 @@ func recursive(schema json.RawMessage) bool {
 	state := map[string]int{} // 1: being followed, 2: done
 	var follow func(raw json.RawMessage) bool
 	follow = func(raw json.RawMessage) bool {
-		if escapedASCII.Match(raw) { // a key may hide in it
-			return true
-		}
-		refs := reference.FindAllSubmatch(raw, -1)
-		if len(refs) < bytes.Count(raw, []byte(`"$ref"`)) { // one that is no local address
+		refs, ok := refsOf(raw)
+		if !ok {
 			return true
 		}
 		for _, ref := range refs {
-			name := definition.FindSubmatch(ref[1])
-			if name == nil || state[string(name[1])] == 1 {
+			def, ok := defs[ref]
+			if !ok || state[ref] == 1 {
 				return true
 			}
-			def, ok := defs[string(name[1])]
-			if !ok || state[string(name[1])] == 2 {
+			if state[ref] == 2 {
 				continue
 			}
-			state[string(name[1])] = 1
+			state[ref] = 1
 			if follow(def) {
 				return true
 			}
-			state[string(name[1])] = 2
+			state[ref] = 2
 		}
 		return false
 	}
-	rest, _ := schemaMembers(schema)
-	for _, m := range rest {
-		if m.key != "$defs" && m.key != "definitions" && follow(append([]byte(`"`+m.key+`":`), m.raw...)) {
+	ms, _ := schemaMembers(schema)
+	for _, m := range ms {
+		if m.key != "$defs" && m.key != "definitions" && follow(onlyMember(m)) {
 			return true
 		}
 	}
-	for _, def := range defs {
-		if follow(def) {
+	for ref, def := range defs {
+		if state[ref] == 0 && follow(def) {
 			return true
 		}
 	}
 	return false
 }
 
-// definitions are those of $defs and of definitions.
+func onlyMember(m schemaMember) json.RawMessage {
+	b := append(llm.AppendJSONString([]byte("{"), m.key), ':')
+	return append(append(b, m.raw...), '}')
+}
+
+// definitions are those of $defs and of definitions, by how they are referred to.
 func definitions(schema json.RawMessage) map[string]json.RawMessage {
 	defs := map[string]json.RawMessage{}
 	ms, _ := schemaMembers(schema)
@@ -123,7 +186,7 @@ func definitions(schema json.RawMessage) map[string]json.RawMessage {
 		if m.key == "$defs" || m.key == "definitions" {
 			inner, _ := schemaMembers(m.raw)
 			for _, d := range inner {
-				defs[d.key] = d.raw
+				defs["#/"+m.key+"/"+escapeToken(d.key)] = d.raw
 			}
 		}
 	}

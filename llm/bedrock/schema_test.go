@@ -19,6 +19,13 @@ func TestClosedSchema(t *testing.T) {
 			[]string{"schema_closed ", "schema_keyword /properties/a/minItems", "schema_closed /properties/a/items", "schema_keyword /properties/b/minimum"}},
 		{"definitions", `{"type":"object","properties":{"a":{"$ref":"#/$defs/b"}},"$defs":{"b":{"type":"string"}},"additionalProperties":false}`,
 			`{"type":"object","properties":{"a":{"$ref":"#/$defs/b"}},"$defs":{"b":{"type":"string"}},"additionalProperties":false}`, nil},
+		{"what may be null, and escapes", `{"type":"object","properties":{"a":{"type":["string","null"],"description":"the customer\u0027s"}},"required":["a"],"additionalProperties":false}`,
+			`{"type":"object","properties":{"a":{"type":["string","null"],"description":"the customer\u0027s"}},"required":["a"],"additionalProperties":false}`, nil},
+		{"all of several", `{"type":"object","properties":{"c":{"allOf":[{"type":"object","properties":{}}]}}}`, "", nil},
+		{"an enum of objects", `{"type":"object","properties":{"c":{"enum":[{"x":1}]}}}`, "", nil},
+		{"a look ahead", `{"type":"object","properties":{"c":{"pattern":"(?=x)"}}}`, "", nil},
+		{"a definition that is missing", `{"type":"object","properties":{"c":{"$ref":"#/$defs/nope"}}}`, "", nil},
+		{"too many that may be left out", `{"type":"object","properties":{` + manyProperties(25) + `}}`, "", nil},
 		{"no object", `{"type":"array","items":{}}`, "", nil},
 		{"a type in another case", `{"Type":"object","properties":{}}`, "", nil},
 		{"several types", `{"type":["object","null"],"properties":{}}`, "", nil},
@@ -54,6 +61,14 @@ func TestClosedSchema(t *testing.T) {
 	}
 }
 
+func manyProperties(n int) string {
+	s := `"p":{}`
+	for i := range n - 1 {
+		s += `,"p` + strconv.Itoa(i) + `":{}`
+	}
+	return s
+}
+
 // growing is a schema of n definitions of which each is twice the next.
 func growing(n int) string {
 	s := `{"properties":{"a":{"$ref":"#/$defs/d0"}},"$defs":{`
@@ -66,8 +81,11 @@ func growing(n int) string {
 
 func TestInlineDefinitions(t *testing.T) {
 	for _, c := range []struct{ name, schema, want string }{
-		{"twice, and beside words", `{"type":"object","properties":{"a":{"$ref":"#/$defs/x","title":"A"},"b":{"type":"array","items":[{"$ref":"#/$defs/x"}]}},"$defs":{"x":{"type":"object","properties":{"y":{"$ref":"#/definitions/z"}}}},"definitions":{"z":{ "type":"string" , "n":1.50}}}`,
-			`{"type":"object","properties":{"a":{"type":"object","properties":{"y":{"type":"string" , "n":1.50}},"title":"A"},"b":{"type":"array","items":[{"type":"object","properties":{"y":{"type":"string" , "n":1.50}}}]}}}`},
+		{"twice, and beside words", `{"type":"object","properties":{"a":{"$ref":"#/$defs/x","title":"A"},"b":{"type":"array","items":[{"$ref":"#/$defs/x"}]}},"$defs":{"x":{"type":"object","title":"X","properties":{"y":{"$ref":"#/definitions/z"}}}},"definitions":{"z":{ "type":"string" , "n":1.50}}}`,
+			`{"type":"object","properties":{"a":{"title":"A","type":"object","properties":{"y":{"type":"string","n":1.50}}},"b":{"type":"array","items":[{"type":"object","title":"X","properties":{"y":{"type":"string","n":1.50}}}]}}}`},
+		{"one name in both places", `{"properties":{"a":{"$ref":"#/$defs/x"}},"$defs":{"x":{"type":"string"}},"definitions":{"x":{"type":"integer"}}}`, `{"properties":{"a":{"type":"string"}}}`},
+		{"what is no reference", `{"properties":{"$ref":{"type":"string"},"b":{"default":{"$ref":"#/$defs/x"}},"c":{"$ref":"#/$defs/x","description":"a \u0026 b"}},"$defs":{"x":{"type":"string"}}}`,
+			`{"properties":{"$ref":{"type":"string"},"b":{"default":{"$ref":"#/$defs/x"}},"c":{"description":"a \u0026 b","type":"string"}}}`},
 		{"an empty one", `{"properties":{"a":{"$ref":"#/$defs/x"}},"$defs":{"x":{}}}`, `{"properties":{"a":{}}}`},
 		{"one that is missing", `{"properties":{"a":{"$ref":"#/$defs/x"}}}`, ""},
 		{"one that is no object", `{"properties":{"a":{"$ref":"#/$defs/x"}},"$defs":{"x":true}}`, ""},

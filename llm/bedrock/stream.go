@@ -105,6 +105,9 @@ func (s *Stream) event(name string, payload []byte) error {
 		s.unknown.other("/"+name, name)
 		return nil
 	}
+	if e.Index < 0 {
+		return malformed("read stream: a block of index %d", e.Index)
+	}
 	if s.stop != nil && name != "metadata" {
 		return malformed("read stream: %s after messageStop", name)
 	}
@@ -208,7 +211,7 @@ func (s *Stream) open(index int, start union) error {
 		if err := use.read(value); err != nil {
 			return err
 		}
-		if use.Type != "" {
+		if use.Type == serverToolUse {
 			kind = serverToolUse
 		}
 	}
@@ -264,15 +267,18 @@ func (s *Stream) delta(index int, piece union) error {
 		return nil
 	case kind != k.kind:
 		return malformed("read stream: block %d changes its kind", index)
-	case kind == "text" && s.begunText && index < s.texts:
-		return malformed("read stream: text of block %d after that of block %d", index, s.texts)
 	case kind == "text":
-		s.begunText, s.texts = true, index
 		var text string
 		if err := json.Unmarshal(value, &text); err != nil {
 			return malformed("read stream: a text delta: %w", err)
 		}
-		s.begun = s.begun || text != ""
+		if text == "" {
+			return nil
+		}
+		if s.begunText && index < s.texts {
+			return malformed("read stream: text of block %d after that of block %d", index, s.texts)
+		}
+		s.begun, s.begunText, s.texts = true, true, index
 		return s.grow(k, text, llm.EventText)
 	case kind == "toolUse":
 		var use struct {

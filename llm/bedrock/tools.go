@@ -3,11 +3,15 @@ package bedrock
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
 	"understudy/llm"
 )
+
+// maxStrict is the most strict tools of a request, by the vendor's documentation.
+const maxStrict = 20
 
 // emptySchema declares a function without parameters.
 var emptySchema = json.RawMessage(`{"type":"object","properties":{}}`)
@@ -15,15 +19,17 @@ var emptySchema = json.RawMessage(`{"type":"object","properties":{}}`)
 // tools translates the declared tools and the choice among them.
 func (t *translator) tools() {
 	history := t.historyTools()
-	if !t.family.Tools {
-		if len(t.req.Tools) > 0 || len(history) > 0 {
-			t.gap("/tools", toolsRefused)
-		}
-		return
-	}
 	if t.req.ToolChoice.Mode == "none" && len(history) == 0 && len(t.req.Tools) > 0 {
 		t.noCalls = true
 		t.gap(t.choicePath(), choiceNone)
+		return
+	}
+	if !t.family.Tools {
+		if len(t.req.Tools) > 0 || len(history) > 0 {
+			t.gap("/tools", toolsRefused)
+		} else {
+			t.choose()
+		}
 		return
 	}
 	for i := range t.req.Tools {
@@ -65,8 +71,10 @@ func (t *translator) tool(i int, tool *llm.Tool) {
 	}
 	if tool.Strict != nil && *tool.Strict {
 		_, changes, ok := closedSchema(w.schema)
-		if w.strict = t.family.Strict && ok && len(changes) == 0; !w.strict {
+		if w.strict = t.family.Strict && ok && len(changes) == 0 && t.strict < maxStrict; !w.strict {
 			t.gap(path+"/strict", toolStrict)
+		} else {
+			t.strict++
 		}
 	}
 	t.out.tools = append(t.out.tools, w)
@@ -146,7 +154,10 @@ func (t *translator) demandAny() {
 }
 
 func (t *translator) demandTool(name string) {
+	sent := slices.ContainsFunc(t.out.tools, func(w wireTool) bool { return w.name == t.names.wire(name) })
 	switch {
+	case !sent:
+		t.gap(t.choicePath(), choiceNothing)
 	case t.family.ToolChoiceTool:
 		t.out.choice = wireChoice{mode: "tool", name: t.names.wire(name)}
 	case t.family.ToolChoiceAny && len(t.out.tools) == 1:

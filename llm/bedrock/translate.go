@@ -69,7 +69,9 @@ func (tr *Translation) Restore(resp *llm.Response) {
 	if tr.thinking {
 		takeOutThinking(resp)
 	}
-	tr.cut(resp)
+	if tr.answerTool == "" {
+		tr.cut(resp)
+	}
 	for i := range resp.ToolCalls {
 		resp.ToolCalls[i].Name = tr.names.neutral(resp.ToolCalls[i].Name)
 	}
@@ -97,7 +99,10 @@ func (tr *Translation) cut(resp *llm.Response) {
 		}
 	}
 	if end >= 0 {
-		resp.Text, resp.ToolCalls, resp.Finish = resp.Text[:end], nil, llm.FinishStop
+		resp.Text, resp.ToolCalls = resp.Text[:end], nil
+		if resp.Finish != "" { // what broke off has none
+			resp.Finish = llm.FinishStop
+		}
 	}
 }
 
@@ -160,6 +165,7 @@ type translator struct {
 	// images counts pictures, media those and pieces of speech, bound the
 	// documents that are no plain text.
 	images, media, bound int
+	strict               int  // strict tools
 	more                 bool // there are more gaps than are listed
 	reasons, thinks      bool // the model is asked to reason; as Claude does
 	tier                 llm.Tier

@@ -92,7 +92,7 @@ func (t *translator) turn(assistant bool, path string) *turn {
 // merged reports a message that goes into a turn that another began. A result and
 // what the user says to it belong together anyway.
 func (t *translator) merged(u *turn, path string) {
-	if u.path != path && len(u.results) == 0 {
+	if u.path != path && (len(u.results) == 0 || len(u.texts) > 0) {
 		t.gap(path, turnsMerged)
 	}
 }

@@ -106,7 +106,7 @@ func transport(concurrency int) *http.Transport {
 func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
 	var gaps []llm.Gap
 	limit := 0
-	if req.MaxTokens == nil {
+	if req.MaxTokens == nil || *req.MaxTokens < 1 {
 		limit = c.endpoint.MaxOutputTokens
 		gaps = append(gaps, llm.LimitGap(limit))
 		own := *req
@@ -132,15 +132,17 @@ func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
 // unseen bounds the input tokens that do not stand in the body as text.
 func unseen(req *llm.Request) int {
 	n := 0
-	if req.Field("/web_search_options") != nil {
-		n += unseenTokens
+	for _, path := range []string{"/web_search_options", "/data_sources"} {
+		if req.Field(path) != nil {
+			n += unseenTokens
+		}
 	}
 	for i := range req.Messages {
 		for _, p := range req.Messages[i].Parts {
 			switch p.Kind {
 			case llm.PartImage:
 				n += imageTokens
-			case llm.PartFile:
+			case llm.PartFile, llm.PartAudio, llm.PartOther:
 				n += unseenTokens
 			}
 		}
@@ -154,6 +156,9 @@ func (c *Client) maxOutput(req *llm.Request) int {
 	limit := c.endpoint.MaxOutputTokens
 	if req.MaxTokens != nil {
 		limit = max(*req.MaxTokens, 0)
+	}
+	if older, ok := integer(req.Field("/max_tokens")); ok { // which of both counts is the server's affair
+		limit = max(limit, older)
 	}
 	if n, ok := integer(req.Field("/n")); ok && n > 1 {
 		limit *= n

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"encoding/json"
+	"math"
 
 	"understudy/llm"
 )
@@ -64,6 +65,11 @@ func neutralUsage(raw json.RawMessage) *llm.Usage {
 	var u *usage
 	if len(raw) == 0 || json.Unmarshal(raw, &u) != nil || u == nil {
 		return nil
+	}
+	for _, n := range []int{u.PromptTokens, u.CompletionTokens, u.PromptTokensDetails.CachedTokens, u.PromptTokensDetails.CacheWriteTokens, u.CompletionTokensDetails.ReasoningTokens} {
+		if n < 0 || n > math.MaxInt32 {
+			return nil // no such number of tokens; the bill is not known
+		}
 	}
 	return &llm.Usage{
 		InputTokens:       u.PromptTokens,

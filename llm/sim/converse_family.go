@@ -106,14 +106,11 @@ func unsupported(field string) *awsError {
 // autoChoice are the Llama models that take an explicit auto.
 var autoChoice = regexp.MustCompile(`^meta\.llama(3-1|3-3|3-2-[1-9]\d|4)`)
 
-// stopMost are the families' own limits; others take what the shape takes.
-var stopMost = map[string]int{"mistral": 10, "nova": 4}
-
 func (c *cvCall) checkInference(in *cvInference) *awsError {
 	if len(in.StopSequences) > 0 && !c.family.StopSequences {
 		return unsupported("stopSequences")
 	}
-	if most, ok := stopMost[c.family.Name]; ok && len(in.StopSequences) > most {
+	if most := c.family.MaxStop; most > 0 && len(in.StopSequences) > most {
 		return invalid("The number of stopSequences is %d, which is greater than the limit of %d.", len(in.StopSequences), most)
 	}
 	if slices.ContainsFunc(in.StopSequences, blank) {
