@@ -74,7 +74,9 @@ func NewPanel(cfg Config, judges []Judge, scope Scope, j *journal.Journal, log *
 // Run judges until ctx ends, which is no error. Questions in flight may end within
 // a few seconds; what is in hand goes back to the broker.
 func (p *Panel) Run(ctx context.Context) error {
-	if err := p.open(ctx); err != nil {
+	if err := p.open(ctx); ctx.Err() != nil {
+		return nil // it ended before it began
+	} else if err != nil {
 		return fmt.Errorf("start judges: %w", err)
 	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
