@@ -29,12 +29,17 @@ var (
 	ruleSystem    = rule("system", "the model takes no system text")
 	ruleImages    = rule("images", "a request takes at most 20 images of at most 3.75 MB")
 	ruleDocuments = rule("documents", "a turn with a document needs text; a request takes at most five documents of at most 4.5 MB, each with a name of its own")
+	ruleCache     = rule("cache_points", "a request takes at most four cache points, each behind what it keeps, and none inside a result")
 	ruleInference = rule("inference", "maxTokens is at least 1, temperature and topP within 0 to 1, stop sequences are at most 2500 and not blank")
 	ruleMetadata  = rule("metadata", "requestMetadata has at most 16 labels, each of at most 256 characters of a kind")
 )
 
-// maxStop is the most stop sequences, by the service definition.
-const maxStop = 2500
+// maxStop is the most stop sequences, by the service definition, maxCachePoints the
+// most cache points, by reports of its refusals.
+const (
+	maxStop        = 2500
+	maxCachePoints = 4
+)
 
 func rule(code, text string) *gapKind {
 	return kind("preflight_"+code, llm.Blocking, llm.Refused, text)
@@ -59,6 +64,7 @@ type preflight struct {
 	titles  map[string]bool // of documents
 	history bool
 	images  int
+	points  int // cache points
 	// open are the calls of the turn before, which have no result yet.
 	open []string
 }
@@ -82,6 +88,7 @@ func (c *preflight) turns() {
 	}
 	c.demand(c.images <= maxImages, "/messages", ruleImages)
 	c.demand(len(c.titles) <= maxDocuments, "/messages", ruleDocuments)
+	c.demand(c.points <= maxCachePoints, "/messages", ruleCache)
 }
 
 // turn looks at the blocks of one turn.
@@ -90,6 +97,9 @@ func (c *preflight) turn(u wireTurn) {
 	others, text, document := 0, false, false
 	for i := range u.blocks {
 		switch k := &u.blocks[i]; {
+		case k.cache:
+			c.points++
+			c.demand(i > 0, u.path, ruleCache)
 		case k.use != nil:
 			c.call(u, k.use)
 			calls = append(calls, k.use.id)
@@ -99,6 +109,7 @@ func (c *preflight) turn(u wireTurn) {
 			results = append(results, k.result.id)
 			for j := range k.result.content {
 				c.demand(k.result.content[j].image == nil || c.family.ResultImages, u.path, ruleRole)
+				c.demand(!k.result.content[j].cache, u.path, ruleCache)
 				c.content(u, &k.result.content[j])
 			}
 		default:

@@ -23,6 +23,7 @@ func TestPreflight(t *testing.T) {
 	paper := func(name string) block {
 		return block{document: &wireMedia{format: "txt", name: name, data: []byte("x")}}
 	}
+	cache := block{cache: true}
 	tool := wireTool{name: "f", schema: emptySchema}
 	hi := user(say("Hi"))
 	turns := func(turns ...wireTurn) wireRequest { return wireRequest{turns: turns, tools: []wireTool{tool}} }
@@ -78,6 +79,11 @@ func TestPreflight(t *testing.T) {
 		{"a document alone", claude, turns(user(paper("a"))), "documents"},
 		{"a document's name twice", claude, turns(user(say("x"), paper("a"), paper("a"))), "documents"},
 		{"too many documents", claude, turns(user(say("x"), paper("a"), paper("b"), paper("c"), paper("d"), paper("e"), paper("f"))), "documents"},
+		{"sound, with cache points", claude, turns(user(say("a"), cache, say("b"), cache)), ""},
+		{"sound, a cache point behind results", claude, turns(hi, model(use("a")), user(answer("a"), cache, say("b"))), ""},
+		{"a cache point first", claude, turns(user(cache, say("a"))), "cache_points"},
+		{"a cache point in a result", claude, turns(hi, model(use("a")), user(block{result: &toolResult{id: "a", content: []block{say("ok"), cache}}})), "cache_points"},
+		{"too many cache points", claude, turns(user(say("a"), cache, cache, cache, cache, cache)), "cache_points"},
 		{"a limit of nothing", claude, with(func(r *wireRequest) { r.inference.maxTokens = ptr(0) }), "inference"},
 		{"a share above 1", claude, with(func(r *wireRequest) { r.inference.topP = ptr(1.1) }), "inference"},
 		{"a blank stop sequence", claude, with(func(r *wireRequest) { r.inference.stop = []string{" "} }), "inference"},

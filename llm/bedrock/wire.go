@@ -72,11 +72,14 @@ type block struct {
 	audio    *wireMedia
 	use      *toolUse
 	result   *toolResult
+	// cache makes the block a cachePoint: what stands before it may be kept by the
+	// service. The translator makes none as long as there is no price for it.
+	cache bool
 }
 
 // isText tells whether the block is one of text.
 func (k *block) isText() bool {
-	return k.image == nil && k.document == nil && k.audio == nil && k.use == nil && k.result == nil
+	return k.image == nil && k.document == nil && k.audio == nil && k.use == nil && k.result == nil && !k.cache
 }
 
 // A wireMedia is an image, a document, which has a name, or a piece of speech.
@@ -235,6 +238,8 @@ func (k *block) append(b []byte) []byte {
 			b = append(b, `,"status":"error"`...)
 		}
 		return append(b, `}}`...)
+	case k.cache:
+		return append(b, `{"cachePoint":{"type":"default"}}`...)
 	}
 	return append(llm.AppendJSONString(append(b, `{"text":`...), k.text), '}')
 }
