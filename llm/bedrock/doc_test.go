@@ -98,7 +98,7 @@ sentence in the system text). ~json_object~ is always an instruction. The check 
 
 | reasoning_effort | budget (tokens of thinking) | adaptive (outputConfig.effort) | nova (maxReasoningEffort) | flat, nested, config |
 |---|---|---|---|---|
-| none | off | off | off | nested: none; config: off; flat: cannot be switched off |
+| none | off | off, but for the newest | off | nested: none; config: off; flat: cannot be switched off |
 | minimal, low | 1024 | low | low | low |
 | medium | 2048 | medium | medium | medium |
 | high | 4096 | high | medium | high |
@@ -174,6 +174,9 @@ func docFamilies(b *strings.Builder) {
 		}
 		if f.Reasoning != ReasoningNone {
 			particular = append(particular, "reasoning: "+string(f.Reasoning))
+		}
+		if f.AlwaysReasons {
+			particular = append(particular, "reasoning cannot be switched off")
 		}
 		if f.ForcedWithReasoning {
 			particular = append(particular, "may be held to a call while it reasons")

@@ -63,6 +63,8 @@ type Family struct {
 	PlainSchema bool
 	// Reasoning is how reasoning is asked for.
 	Reasoning Reasoning
+	// AlwaysReasons tells that reasoning cannot be switched off.
+	AlwaysReasons bool
 	// ForcedWithReasoning tells whether a call may be demanded while the model
 	// reasons.
 	ForcedWithReasoning bool
@@ -151,7 +153,7 @@ var families = []Family{
 	claudeRow.except(ids("anthropic.claude-opus-5-5", "anthropic.claude-sonnet-5-5", "anthropic.claude-haiku-5-5", "anthropic.claude-fable-5"),
 		"vendor's migration guides (2026-09), langchain-aws issues 1273 and 1274: no sampling, no forced call, no prefill", func(f *Family) {
 			newestClaude(f)
-			f.ToolChoiceAny, f.ToolChoiceTool = false, false
+			f.ToolChoiceAny, f.ToolChoiceTool, f.AlwaysReasons = false, false, true
 		}),
 	claudeRow.except(ids("anthropic.claude-opus-4-7"),
 		clients+"; no sampling: promptfoo issue 10307; textFormat and strict refused: litellm issues 27846 and 31582; no forced calls while reasoning: langchain-aws pull 1151", func(f *Family) {
@@ -205,7 +207,7 @@ var families = []Family{
 	openFamily("ai21", features, func(f *Family) { f.StreamWithTools, f.Documents = true, true }),
 	openFamily("openai", "no stopSequences: crewAI issue 3317, langchain4j issue 3650; reasoning_effort: "+clients, func(f *Family) {
 		f.Models, f.StopSequences, f.StreamWithTools, f.ToolChoiceAny, f.ToolChoiceTool = ids("openai.gpt-oss"), false, true, true, true
-		f.Reasoning, f.ForcedWithReasoning = ReasoningFlat, true
+		f.Reasoning, f.ForcedWithReasoning, f.AlwaysReasons = ReasoningFlat, true, true
 	}),
 	openFamily("openai", "no sampling, reasoning.effort: hermes-agent issue 110046, opencode issue 48195 (2026-09-09)", func(f *Family) {
 		f.StopSequences, f.Sampling, f.TemperatureWithTopP, f.Images = false, false, false, true

@@ -241,6 +241,7 @@ func examples() []example {
 		{path: "/reasoning_effort", body: asks(`"reasoning_effort":"high"`), gap: "reasoning_effort /reasoning_effort"},
 		{path: "/reasoning_effort", model: "amazon.nova-2-lite-v1:0", body: asks(`"reasoning_effort":"high"`), gap: "reasoning_effort_lowered /reasoning_effort"},
 		{path: "/reasoning_effort", model: "deepseek.r1-v1:0", body: asks(`"reasoning_effort":"high"`), gap: "reasoning_always /reasoning_effort"},
+		{path: "/reasoning_effort", model: "anthropic.claude-opus-5-5", body: asks(`"reasoning_effort":"none"`), gap: "reasoning_always /reasoning_effort"},
 		{path: "/reasoning_effort", model: haiku, body: asks(`"reasoning_effort":"high","max_tokens":100`), gap: "reasoning_no_room /reasoning_effort"},
 		{path: "/reasoning_effort", model: haiku, body: says(hi + call + result)[:len(says(hi+call+result))-1] + `,"reasoning_effort":"high"}`, gap: "reasoning_history /reasoning_effort"},
 		{path: "/stream", model: llama, body: asks(tools + `,"stream":true`), gap: "streaming_emulated /stream"},

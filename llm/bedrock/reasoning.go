@@ -19,7 +19,7 @@ func (t *translator) reasoning() {
 	level, known := levels[effort]
 	switch way := t.family.Reasoning; {
 	case effort == "":
-	case way == ReasoningAlways, way == ReasoningFlat && effort == "none":
+	case way == ReasoningAlways, t.family.AlwaysReasons && effort == "none":
 		t.gap(path, effortAlways)
 	case effort == "none" && (way == ReasoningNone || way == ReasoningBudget || way == ReasoningAdaptive || way == ReasoningNova || way == ReasoningConfig):
 		// The models of these families reason only when they are asked to.
