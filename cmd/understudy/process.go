@@ -171,7 +171,7 @@ func (p *process) run(ctx context.Context, reload func() (*Config, error)) error
 		return nil
 	})
 	if reload != nil {
-		go onReload(ctx, p.log, func() error { return p.reload(background, reload) })
+		onReload(ctx, p.log, func() error { return p.reload(background, reload) })
 	}
 	p.ready.Store(true)
 	p.announce()

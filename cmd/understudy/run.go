@@ -73,10 +73,15 @@ func onSignals(ctx context.Context, log *slog.Logger) (context.Context, func()) 
 	return ctx, func() { signal.Stop(ch); cancel() }
 }
 
-// onReload calls reload at every SIGHUP until ctx ends.
+// onReload calls reload at every SIGHUP until ctx ends. The signal is taken from the
+// moment it returns: one that nobody takes would end the process.
 func onReload(ctx context.Context, log *slog.Logger, reload func() error) {
 	ch := make(chan os.Signal, 1)
 	signal.Notify(ch, syscall.SIGHUP)
+	go reloadAt(ctx, ch, log, reload)
+}
+
+func reloadAt(ctx context.Context, ch chan os.Signal, log *slog.Logger, reload func() error) {
 	defer signal.Stop(ch)
 	for {
 		select {
