@@ -21,7 +21,7 @@ func parsePointer(s string) (pointer, error) {
 	}
 	tokens := strings.Split(s[1:], "/")
 	for i, t := range tokens {
-		tokens[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(t)
+		tokens[i] = llm.UnescapePointer(t)
 	}
 	return tokens, nil
 }

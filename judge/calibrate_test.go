@@ -6,6 +6,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"understudy/internal/vendorspec"
 )
 
 func labelled(t testing.TB, line string) Labelled {
@@ -67,7 +69,7 @@ func recordedLines(t testing.TB) []Labelled {
 		}
 		return map[string]int{"1": 0, "2": 1}[*winner]
 	}
-	for _, row := range jsonLines[pairRow](t, shared(t, "data", "pairs", "pairs.jsonl.gz")) {
+	for _, row := range jsonLines[pairRow](t, vendorspec.Path(t, "data", "pairs", "pairs.jsonl.gz")) {
 		for judge, said := range row.Judges {
 			line, err := json.Marshal(map[string]any{"id": row.ID, "judge": judge, "group": row.Subset, "human": row.Label - 1,
 				"preference": map[string]any{"lc": side(said.AB), "cl": side(said.BA)}})
@@ -99,7 +101,7 @@ func TestCalibrateRecordedPairs(t *testing.T) {
 		Sets map[string]map[string]struct {
 			Part part `json:"this_part"`
 		}
-	}](t, shared(t, "data", "pairs", "expected.json"))[0]
+	}](t, vendorspec.Path(t, "data", "pairs", "expected.json"))[0]
 	cells := 0
 	for _, c := range Calibrate(recordedLines(t)) {
 		e, ok := want.Sets[c.Group][c.Judge]
@@ -162,7 +164,7 @@ func TestCalibrateRecordedWinRates(t *testing.T) {
 			Explained *stats `json:"explained_this_part"`
 			Weighted  *stats `json:"weighted_this_part"`
 		}
-	}](t, shared(t, "data", "alpaca", "expected.json"))[0]
+	}](t, vendorspec.Path(t, "data", "alpaca", "expected.json"))[0]
 	var list []Labelled
 	add := func(id, group string, preference *float64) {
 		p := 0.5 // as it was published
@@ -171,7 +173,7 @@ func TestCalibrateRecordedWinRates(t *testing.T) {
 		}
 		list = append(list, labelled(t, fmt.Sprintf(`{"id":%q,"judge":"gpt-4","group":%q,"human":null,"preference":{"lc":%v}}`, id, group, p)))
 	}
-	for _, row := range jsonLines[alpacaRow](t, shared(t, "data", "alpaca", "alpaca.jsonl.gz")) {
+	for _, row := range jsonLines[alpacaRow](t, vendorspec.Path(t, "data", "alpaca", "alpaca.jsonl.gz")) {
 		for model, v := range row.Verdicts {
 			if v.Explained != nil {
 				add(row.ID, model+" explained", v.Explained.Preference)
@@ -219,9 +221,9 @@ func TestCalibratePublishedWinRates(t *testing.T) {
 				StandardErr float64 `json:"standard_error"`
 			} `json:"published_weighted"`
 		}
-	}](t, shared(t, "data", "alpaca", "expected.json"))[0]
+	}](t, vendorspec.Path(t, "data", "alpaca", "expected.json"))[0]
 	var list []Labelled
-	for _, r := range jsonLines[row](t, shared(t, "data", "alpaca", "published_check.jsonl.gz")) {
+	for _, r := range jsonLines[row](t, vendorspec.Path(t, "data", "alpaca", "published_check.jsonl.gz")) {
 		list = append(list, labelled(t, fmt.Sprintf(`{"judge":"gpt-4","group":%q,"preference":{"lc":%v}}`, r.Model, r.Preference-1)))
 	}
 	for _, c := range Calibrate(list) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"understudy/internal/vendorspec"
 	"understudy/llm"
 	"understudy/llm/openai"
 )
@@ -68,11 +69,11 @@ func TestAcceptedCallsAgreeWithRecorded(t *testing.T) {
 		Models map[string]answer
 	}
 	requests := map[string]request{}
-	for _, r := range jsonLines[request](t, shared(t, "data", "tools", "tools.jsonl.gz")) {
+	for _, r := range jsonLines[request](t, vendorspec.Path(t, "data", "tools", "tools.jsonl.gz")) {
 		requests[r.ID] = r
 	}
 	all, agree, prose := 0, 0, 0
-	for _, row := range jsonLines[recorded](t, shared(t, "data", "tools", "recorded.jsonl.gz")) {
+	for _, row := range jsonLines[recorded](t, vendorspec.Path(t, "data", "tools", "recorded.jsonl.gz")) {
 		r, ok := requests[row.ID]
 		if !ok {
 			continue

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"understudy/internal/vendorspec"
 	"understudy/llm"
 )
 
@@ -107,7 +108,7 @@ func TestJudgeLineOnRecordedCalls(t *testing.T) {
 		Models map[string]answer
 	}
 	requests := map[string]request{}
-	for _, r := range jsonLines[request](t, shared(t, "data", "tools", "tools.jsonl.gz")) {
+	for _, r := range jsonLines[request](t, vendorspec.Path(t, "data", "tools", "tools.jsonl.gz")) {
 		requests[r.ID] = r
 	}
 	const live = "gpt-4-turbo-2024-04-09"
@@ -118,7 +119,7 @@ func TestJudgeLineOnRecordedCalls(t *testing.T) {
 		return map[string]any{"text": a.Text, "tool_calls": a.ToolCalls}
 	}
 	checker, all, agree := NewChecker(), 0, 0
-	for _, row := range jsonLines[recorded](t, shared(t, "data", "tools", "recorded.jsonl.gz")) {
+	for _, row := range jsonLines[recorded](t, vendorspec.Path(t, "data", "tools", "recorded.jsonl.gz")) {
 		r := requests[row.ID]
 		for model, a := range row.Models {
 			line, err := json.Marshal(map[string]any{"id": row.ID, "request": r.Request, "live": side(row.Models[live]), "trial": side(a), "expected": orEmpty(r.Expected), "order": r.Order})

@@ -662,7 +662,7 @@ func TestFourProcesses(t *testing.T) {
 				if time.Now().After(deadline) {
 					t.Fatalf("%d of %d judged", n, 3*conversations)
 				}
-				time.Sleep(50 * time.Millisecond)
+				time.Sleep(50 * time.Millisecond) // between two looks, not a wait for an effect
 			}
 			_, judged := mine()
 			calls := b.wire.calls.Load() - before
@@ -922,7 +922,7 @@ func TestPanelEndsWithoutNATS(t *testing.T) {
 	go func() {
 		defer close(ended)
 		for b.ran.Load() == 0 {
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(10 * time.Millisecond) // between two looks
 		}
 	}()
 	for deadline := time.Now().Add(10 * time.Second); p.waiting() == 0; time.Sleep(10 * time.Millisecond) {

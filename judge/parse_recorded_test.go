@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"understudy/internal/vendorspec"
 	"understudy/llm"
 )
 
@@ -26,7 +27,7 @@ type pairRow struct {
 func TestRecordedCompletions(t *testing.T) {
 	labels := []string{"Output (a)", "Output (b)"}
 	texts, wrong := 0, 0
-	for _, row := range jsonLines[pairRow](t, shared(t, "data", "pairs", "pairs.jsonl.gz")) {
+	for _, row := range jsonLines[pairRow](t, vendorspec.Path(t, "data", "pairs", "pairs.jsonl.gz")) {
 		for judge, said := range row.Judges {
 			for _, o := range []struct {
 				text, winner *string
@@ -71,7 +72,7 @@ type alpacaRow struct {
 func TestRecordedToolVerdicts(t *testing.T) {
 	labels := []string{"m", "M"}
 	tools, probs := 0, 0
-	for _, row := range jsonLines[alpacaRow](t, shared(t, "data", "alpaca", "alpaca.jsonl.gz")) {
+	for _, row := range jsonLines[alpacaRow](t, vendorspec.Path(t, "data", "alpaca", "alpaca.jsonl.gz")) {
 		for model, v := range row.Verdicts {
 			if e := v.Explained; e != nil {
 				args, err := json.Marshal(map[string]any{"explanation": e.Explanation, "ordered_models": e.OrderedModels})
@@ -127,7 +128,7 @@ func TestRecordedScores(t *testing.T) {
 		}
 	}
 	n := 0
-	for _, r := range jsonLines[row](t, shared(t, "data", "multiturn", "mtbench.jsonl.gz")) {
+	for _, r := range jsonLines[row](t, vendorspec.Path(t, "data", "multiturn", "mtbench.jsonl.gz")) {
 		for _, list := range r.Judgments {
 			for _, j := range list {
 				n++

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"understudy/internal/vendorspec"
 	"understudy/llm"
 	"understudy/llm/openai"
 )
@@ -31,7 +32,7 @@ type recordedRequest struct {
 
 func record(t testing.TB) *recording {
 	t.Helper()
-	script := shared(t, "tools", "answers.py")
+	script := vendorspec.Path(t, "tools", "answers.py")
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		t.Skip("python3 is absent; it converts the recorded data")
@@ -138,7 +139,7 @@ func TestRecordedSchemasCompile(t *testing.T) {
 	type row struct{ Request json.RawMessage }
 	cache := newSchemaCache(1000)
 	tools := 0
-	rows := jsonLines[row](t, shared(t, "data", "tools", "tools.jsonl.gz"))
+	rows := jsonLines[row](t, vendorspec.Path(t, "data", "tools", "tools.jsonl.gz"))
 	for i, rw := range rows {
 		req, err := openai.Decode(rw.Request)
 		if err != nil {
@@ -170,7 +171,7 @@ func TestRecordedVerdictsAgree(t *testing.T) {
 		Models map[string]answer
 	}
 	equal, agree := 0, 0
-	for _, rw := range jsonLines[row](t, shared(t, "data", "tools", "recorded.jsonl.gz")) {
+	for _, rw := range jsonLines[row](t, vendorspec.Path(t, "data", "tools", "recorded.jsonl.gz")) {
 		live, ok := rw.Models["gpt-4-turbo-2024-04-09"]
 		if !ok || live.Valid == nil {
 			continue

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"understudy/internal/vendorspec"
 	"understudy/llm"
 )
 
@@ -107,7 +108,7 @@ func TestClassifyMarkedAndCalls(t *testing.T) {
 func TestClassifyRecorded(t *testing.T) {
 	type row struct{ ID, Model, Label string }
 	var labels struct{ Rows []row }
-	data, err := os.ReadFile(shared(t, "data", "alpaca", "refusal_labels.json"))
+	data, err := os.ReadFile(vendorspec.Path(t, "data", "alpaca", "refusal_labels.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +120,7 @@ func TestClassifyRecorded(t *testing.T) {
 		Outputs map[string]string
 	}
 	texts := map[row]string{}
-	for _, it := range jsonLines[item](t, shared(t, "data", "alpaca", "alpaca.jsonl.gz")) {
+	for _, it := range jsonLines[item](t, vendorspec.Path(t, "data", "alpaca", "alpaca.jsonl.gz")) {
 		for m, text := range it.Outputs {
 			texts[row{ID: it.ID, Model: m}] = text
 		}

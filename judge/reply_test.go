@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"understudy/internal/vendorspec"
 	"understudy/llm"
 )
 
@@ -144,7 +145,7 @@ func TestAttackFlagsOnRecordedAnswers(t *testing.T) {
 		Outputs map[string]string
 	}
 	n, flagged := 0, 0
-	for _, r := range jsonLines[row](t, shared(t, "data", "alpaca", "alpaca.jsonl.gz")) {
+	for _, r := range jsonLines[row](t, vendorspec.Path(t, "data", "alpaca", "alpaca.jsonl.gz")) {
 		for model, text := range r.Outputs {
 			n++
 			if flags := AttackFlags(text, builtin[0].labels()); len(flags) > 0 {

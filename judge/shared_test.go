@@ -7,22 +7,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 )
-
-// shared is a path inside the recorded data that lies beside the project. The
-// test is skipped where it does not: the data's licence keeps it out of here.
-func shared(t testing.TB, elem ...string) string {
-	t.Helper()
-	_, file, _, _ := runtime.Caller(0)
-	root := filepath.Dir(filepath.Dir(file))
-	path := filepath.Join(append([]string{root, "..", "shared"}, elem...)...)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("recorded data is absent: %v", err)
-	}
-	return path
-}
 
 // jsonLines reads a file of JSON lines, gzipped or not.
 func jsonLines[T any](t testing.TB, path string) []T {

@@ -1,15 +1,12 @@
 package llm_test
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 
@@ -160,9 +157,12 @@ func drawRequest(t *rapid.T) []byte {
 	}
 	if len(declared) > 0 {
 		fields = append(fields, `"tools":`+list(declared))
-		fields = append(fields, rapid.SampledFrom([]string{`"x":1`, `"tool_choice":"auto"`, `"tool_choice":"none"`, `"tool_choice":"required"`, `"parallel_tool_calls":false`}).Draw(t, "choice"))
+		fields = append(fields, rapid.SampledFrom([]string{`"x":1`, `"tool_choice":"auto"`, `"tool_choice":"none"`, `"tool_choice":"required"`, `"parallel_tool_calls":false`,
+			`"tool_choice":{"type":"function","function":{"name":"` + tool.Draw(t, "named") + `"}}`, `"tool_choice":{"type":"custom","custom":{"name":"f"}}`,
+			`"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[{"type":"function","function":{"name":"` + tool.Draw(t, "allowed") + `"}}]}}`,
+			`"tool_choice":"required","parallel_tool_calls":false`}).Draw(t, "choice"))
 	}
-	options := []string{`"temperature":0.5`, `"temperature":1.9`, `"top_p":0.9`, `"max_tokens":5000`, `"max_completion_tokens":200000`, `"stop":["a"," "]`, `"stream":true`,
+	options := []string{`"temperature":0.5`, `"temperature":1.9`, `"temperature":-1`, `"top_p":0.9`, `"max_tokens":5000`, `"max_completion_tokens":200000`, `"stop":["a"," "]`, `"stop":["a","b","c","d","e","f","g","h","i","j","k"]`, `"stream":true`,
 		`"reasoning_effort":"none"`, `"reasoning_effort":"low"`, `"reasoning_effort":"high"`, `"reasoning_effort":"xhigh"`, `"user":"u"`, `"metadata":{"a":"ü"}`, `"service_tier":"flex"`, `"seed":1`,
 		`"response_format":{"type":"json_object"}`,
 		`"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object","properties":{"a":{"type":"string","maxLength":3},"b":{"type":"object"}}}}}`,
@@ -175,24 +175,26 @@ func drawRequest(t *rapid.T) []byte {
 // TestRealRequests translates the recorded requests for every family: the
 // requests with tools, and those that the traffic maker makes of the rest.
 func TestRealRequests(t *testing.T) {
-	path := vendorspec.Path(t, "data", "tools", "tools.jsonl.gz")
-	s := newService(t)
-	bodies := lines(t, path, func(row []byte) []byte {
-		var r struct{ Request json.RawMessage }
-		if err := json.Unmarshal(row, &r); err != nil {
+	var bodies [][]byte
+	var row struct {
+		Request     json.RawMessage
+		Instruction string
+	}
+	for _, line := range vendorspec.Lines(t, "data", "tools", "tools.jsonl.gz") {
+		if err := json.Unmarshal(line, &row); err != nil {
 			t.Fatal(err)
 		}
-		return r.Request
-	})
+		bodies = append(bodies, bytes.Clone(row.Request))
+	}
 	tools := len(bodies)
-	bodies = append(bodies, lines(t, vendorspec.Path(t, "data", "alpaca", "alpaca.jsonl.gz"), func(row []byte) []byte {
-		var r struct{ Instruction string }
-		if err := json.Unmarshal(row, &r); err != nil {
+	for _, line := range vendorspec.Lines(t, "data", "alpaca", "alpaca.jsonl.gz") {
+		if err := json.Unmarshal(line, &row); err != nil {
 			t.Fatal(err)
 		}
-		b := llm.AppendJSONString([]byte(`{"model":"gpt-4-turbo","messages":[{"role":"user","content":`), r.Instruction)
-		return append(b, `}]}`...)
-	})...)
+		b := llm.AppendJSONString([]byte(`{"model":"gpt-4-turbo","messages":[{"role":"user","content":`), row.Instruction)
+		bodies = append(bodies, append(b, `}]}`...))
+	}
+	s := newService(t)
 	if tools != 300 || len(bodies) != 837 {
 		t.Fatalf("%d requests with tools, %d in all", tools, len(bodies))
 	}
@@ -205,30 +207,6 @@ func TestRealRequests(t *testing.T) {
 			}
 		}
 	}
-}
-
-// lines reads a compressed file of rows.
-func lines(t *testing.T, path string, body func(row []byte) []byte) [][]byte {
-	t.Helper()
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = file.Close() }()
-	plain, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	in := bufio.NewScanner(plain)
-	in.Buffer(nil, 16<<20)
-	var bodies [][]byte
-	for in.Scan() {
-		bodies = append(bodies, body(in.Bytes()))
-	}
-	if err := in.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return bodies
 }
 
 // TestCandidatesCoverTheTable keeps the list above complete.

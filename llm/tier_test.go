@@ -3,7 +3,6 @@ package llm_test
 import (
 	"bytes"
 	"context"
-	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -87,7 +86,7 @@ func TestRestore(t *testing.T) {
 		tr.Restore(&c.resp)
 		gap := ""
 		for _, g := range c.resp.Gaps {
-			gap, _, _ = strings.Cut(g.Reason, ":")
+			gap = g.Code()
 		}
 		if c.resp.Text != c.text || c.resp.Finish != c.finish || len(c.resp.ToolCalls) > 0 || gap != c.gap {
 			t.Errorf("%s: %+v", name, c.resp)

@@ -43,6 +43,7 @@ type trialLine struct {
 	ToolCalls  []llm.ToolCall `json:"tool_calls"`
 	Finish     string         `json:"finish"`
 	Gaps       []llm.Gap      `json:"gaps"`
+	Tier       llm.Tier       `json:"structured_output,omitempty"`
 	LatencyMS  *float64       `json:"latency_ms"`
 	TTFTMS     *float64       `json:"ttft_ms"`
 	Attempts   int            `json:"attempts"`
@@ -102,7 +103,7 @@ func (p *process) exportTrials(ctx context.Context, enc *json.Encoder) error {
 func newTrialLine(t *journal.Trial) trialLine {
 	l := trialLine{
 		ID: t.ID, ExchangeID: t.ExchangeID, Submodule: t.Submodule, Candidate: t.Candidate, Class: t.Class,
-		Text: t.Text, Refusal: t.Refusal, ToolCalls: t.ToolCalls, Finish: string(t.Finish), Gaps: t.Gaps,
+		Text: t.Text, Refusal: t.Refusal, ToolCalls: t.ToolCalls, Finish: string(t.Finish), Gaps: t.Gaps, Tier: t.Tier,
 		Attempts: len(t.Attempts), Usage: t.Usage, CostUSD: t.CostUSD, LagMS: t.LagMS,
 	}
 	if l.ToolCalls == nil {

@@ -15,33 +15,33 @@ import (
 
 // A Service is the definition of an AWS service.
 type Service struct {
-	shapes   map[string]shape
+	// Shapes are those of the definition, by name.
+	Shapes   map[string]Shape
 	patterns map[string]*regexp.Regexp
 }
 
-type shape struct {
+// A Shape is one type of the definition.
+type Shape struct {
 	Type               string
 	Union, Document    bool
 	Required           []string
-	Members            map[string]member
-	Member, Key, Value member
+	Members            map[string]Member
+	Member, Key, Value Member
 	Enum               []string
 	Min, Max           *float64
 	Pattern            string
 }
 
-type member struct {
-	Shape        string
-	LocationName string `json:"locationName"`
-	Location     string
-}
+// A Member says of what shape a member is, and whether it stands in the body ("") or
+// elsewhere.
+type Member struct{ Shape, Location string }
 
 // BedrockRuntime reads the definition of Converse, or skips the test.
 func BedrockRuntime(t testing.TB) *Service {
 	t.Helper()
-	var s struct{ Shapes map[string]shape }
+	s := Service{patterns: map[string]*regexp.Regexp{}}
 	read(t, "bedrock-runtime.service-2.json.gz", &s)
-	return &Service{shapes: s.Shapes, patterns: map[string]*regexp.Regexp{}}
+	return &s
 }
 
 // Check holds a body against a shape of the definition: required and unknown
@@ -69,7 +69,7 @@ func (c *checker) bad(path, format string, a ...any) {
 }
 
 func (c *checker) value(path, name string, v any) {
-	s, ok := c.service.shapes[name]
+	s, ok := c.service.Shapes[name]
 	if !ok {
 		c.bad(path, "the definition has no shape %s", name)
 		return
@@ -103,7 +103,7 @@ func (c *checker) value(path, name string, v any) {
 	}
 }
 
-func (c *checker) structure(path string, s shape, v any) {
+func (c *checker) structure(path string, s Shape, v any) {
 	if s.Document {
 		return
 	}
@@ -129,7 +129,7 @@ func (c *checker) structure(path string, s shape, v any) {
 	}
 }
 
-func (c *checker) scalar(path string, s shape, v any) {
+func (c *checker) scalar(path string, s Shape, v any) {
 	switch s.Type {
 	case "string":
 		text, ok := v.(string)
@@ -173,7 +173,7 @@ func (c *checker) scalar(path string, s shape, v any) {
 	}
 }
 
-func (c *checker) length(path string, s shape, n int) {
+func (c *checker) length(path string, s Shape, n int) {
 	if s.Min != nil && float64(n) < *s.Min || s.Max != nil && float64(n) > *s.Max {
 		c.bad(path, "a length of %d", n)
 	}

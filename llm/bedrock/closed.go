@@ -165,10 +165,10 @@ func (c *schemaCloser) write(b []byte, ms []schemaMember, path string) []byte {
 	b = append(b, '{')
 	for i, m := range ms {
 		b = append(llm.AppendJSONString(comma(b, i), m.key), ':')
-		at := path + "/" + escapeToken(m.key)
+		at := path + "/" + llm.EscapePointer(m.key)
 		switch m.key {
 		case "properties", "$defs", "definitions":
-			b = c.each(b, m.raw, at)
+			b = appendNamed(b, m.raw, func(b []byte, n schemaMember) []byte { return c.close(b, n.raw, at+"/"+llm.EscapePointer(n.key)) })
 		case "items":
 			b = c.close(b, m.raw, at)
 		case "anyOf":
@@ -176,20 +176,6 @@ func (c *schemaCloser) write(b []byte, ms []schemaMember, path string) []byte {
 		default:
 			b = append(b, m.raw...)
 		}
-	}
-	return append(b, '}')
-}
-
-// each closes every schema of an object of schemas.
-func (c *schemaCloser) each(b []byte, raw json.RawMessage, path string) []byte {
-	ms, ok := schemaMembers(raw)
-	if !ok {
-		return append(b, raw...)
-	}
-	b = append(b, '{')
-	for i, m := range ms {
-		b = append(llm.AppendJSONString(comma(b, i), m.key), ':')
-		b = c.close(b, m.raw, path+"/"+escapeToken(m.key))
 	}
 	return append(b, '}')
 }

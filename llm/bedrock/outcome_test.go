@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"understudy/internal/vendorspec"
+	"understudy/llm"
 	"understudy/llm/bedrock"
 	"understudy/llm/openai"
 )
@@ -284,6 +285,8 @@ func examples() []example {
 // TestOutcomes shows what becomes of every field of the table by an example, and
 // every kind of gap that a request may have.
 func TestOutcomes(t *testing.T) {
+	var service *vendorspec.Service
+	t.Run("definition", func(t *testing.T) { service = vendorspec.BedrockRuntime(t) })
 	shown, reported := map[string]bool{}, map[string]bool{}
 	for _, e := range examples() {
 		shown[e.path] = true
@@ -305,10 +308,14 @@ func TestOutcomes(t *testing.T) {
 		if !strings.Contains(string(tr.Body), e.wire) {
 			t.Errorf("%s: %s is not in %.300s", e.path, e.wire, tr.Body)
 		}
+		if service != nil && llm.Comparable(tr.Gaps) {
+			if faults := service.Check("ConverseRequest", tr.Body); len(faults) > 0 {
+				t.Errorf("%s: the service definition: %v", e.path, faults)
+			}
+		}
 		var got []string
 		for _, g := range tr.Gaps {
-			code, _, _ := strings.Cut(g.Reason, ":")
-			got, reported[code] = append(got, code+" "+g.Path), true
+			got, reported[g.Code()] = append(got, g.Code()+" "+g.Path), true
 		}
 		if e.gap != "" && !slices.Contains(got, e.gap) {
 			t.Errorf("%s: no gap %s among %v", e.path, e.gap, got)

@@ -110,25 +110,11 @@ func (l *inliner) schema(b []byte, raw json.RawMessage, depth int) []byte {
 		case plainValue(m.key) || raw[0] != '{':
 			b = append(b, m.raw...)
 		case namesInside(m.key):
-			b = l.named(b, m.raw, depth+1)
+			b = appendNamed(b, m.raw, func(b []byte, n schemaMember) []byte { return l.schema(b, n.raw, depth+2) })
 		default:
 			b = l.schema(b, m.raw, depth+1)
 		}
 		n++
-	}
-	return append(b, '}')
-}
-
-// named appends the schemas of an object of names.
-func (l *inliner) named(b []byte, raw json.RawMessage, depth int) []byte {
-	ms, ok := schemaMembers(raw)
-	if !ok {
-		return append(b, raw...)
-	}
-	b = append(b, '{')
-	for i, m := range ms {
-		b = append(llm.AppendJSONString(comma(b, i), m.key), ':')
-		b = l.schema(b, m.raw, depth+1)
 	}
 	return append(b, '}')
 }

@@ -98,8 +98,7 @@ func TestPreflight(t *testing.T) {
 		broken[c.want] = true
 		var got []string
 		for _, g := range tr.gaps {
-			code, _, _ := strings.Cut(g.Reason, ":")
-			got = append(got, strings.TrimPrefix(code, "preflight_"))
+			got = append(got, strings.TrimPrefix(g.Code(), "preflight_"))
 			if g.Severity != llm.Blocking || g.Action != llm.Refused {
 				t.Errorf("%s: %+v", c.name, g)
 			}

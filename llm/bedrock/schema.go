@@ -3,7 +3,6 @@ package bedrock
 import (
 	"bytes"
 	"encoding/json"
-	"strings"
 
 	"understudy/llm"
 )
@@ -186,13 +185,23 @@ func definitions(schema json.RawMessage) map[string]json.RawMessage {
 		if m.key == "$defs" || m.key == "definitions" {
 			inner, _ := schemaMembers(m.raw)
 			for _, d := range inner {
-				defs["#/"+m.key+"/"+escapeToken(d.key)] = d.raw
+				defs["#/"+m.key+"/"+llm.EscapePointer(d.key)] = d.raw
 			}
 		}
 	}
 	return defs
 }
 
-func escapeToken(key string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
+// appendNamed appends an object of names, each value as write appends it; anything
+// but an object goes as it is.
+func appendNamed(b []byte, raw json.RawMessage, write func(b []byte, m schemaMember) []byte) []byte {
+	ms, ok := schemaMembers(raw)
+	if !ok {
+		return append(b, raw...)
+	}
+	b = append(b, '{')
+	for i, m := range ms {
+		b = write(append(llm.AppendJSONString(comma(b, i), m.key), ':'), m)
+	}
+	return append(b, '}')
 }

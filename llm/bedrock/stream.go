@@ -27,14 +27,13 @@ type Stream struct {
 
 	blocks map[int]*streamedBlock
 	calls  int
-	// texts is the index of the block whose text comes, for text that goes back
-	// to another would be read in another order than it was sent.
-	texts     int
-	size      int
-	started   bool
-	begun     bool
-	begunText bool
-	stop      *string
+	// text is one more than the index of the block whose text comes; text that
+	// goes back to another would be read in another order than it was sent.
+	text    int
+	size    int
+	started bool
+	begun   bool
+	stop    *string
 	// last is the finish that waits.
 	last    *llm.Event
 	metaIn  bool
@@ -275,10 +274,10 @@ func (s *Stream) delta(index int, piece union) error {
 		if text == "" {
 			return nil
 		}
-		if s.begunText && index < s.texts {
-			return malformed("read stream: text of block %d after that of block %d", index, s.texts)
+		if index+1 < s.text {
+			return malformed("read stream: text of block %d after that of block %d", index, s.text-1)
 		}
-		s.begun, s.begunText, s.texts = true, true, index
+		s.begun, s.text = true, index+1
 		return s.grow(k, text, llm.EventText)
 	case kind == "toolUse":
 		var use struct {

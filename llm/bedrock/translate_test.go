@@ -44,7 +44,7 @@ func family(t testing.TB, name, model string) Family {
 func brief(gaps []llm.Gap) []string {
 	var got []string
 	for _, g := range gaps {
-		code, _, _ := strings.Cut(g.Reason, ":")
+		code := g.Code()
 		if code == limitAbsent.code {
 			continue
 		}

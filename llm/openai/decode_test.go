@@ -3,13 +3,12 @@ package openai
 import (
 	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"understudy/internal/vendorspec"
 	"understudy/llm"
 )
 
@@ -244,22 +243,11 @@ func TestDecodeRealRequests(t *testing.T) {
 	}
 }
 
-func realRequests(t testing.TB) [][]byte {
+func realRequests(t testing.TB) (bodies [][]byte) {
 	t.Helper()
-	lines, err := filepath.Glob(filepath.Join("..", "..", "..", "shared", "data", "tools", "tools.jsonl.gz"))
-	if err != nil || len(lines) == 0 {
-		t.Skip("the recorded requests (../shared/data beside the repository) are not here")
-	}
-	raw, err := os.ReadFile(lines[0])
-	if err != nil {
-		t.Skipf("the recorded requests cannot be read: %v", err)
-	}
-	var bodies [][]byte
-	for line := range strings.Lines(gunzip(t, raw)) {
-		var row struct {
-			Request json.RawMessage `json:"request"`
-		}
-		if err := json.Unmarshal([]byte(line), &row); err != nil {
+	for _, line := range vendorspec.Lines(t, "data", "tools", "tools.jsonl.gz") {
+		var row struct{ Request json.RawMessage }
+		if err := json.Unmarshal(line, &row); err != nil {
 			t.Fatal(err)
 		}
 		bodies = append(bodies, row.Request)

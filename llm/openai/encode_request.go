@@ -52,15 +52,10 @@ func appendFields(b []byte, extra []llm.Field, under string) []byte {
 		case "functions", "function_call", "max_tokens": // sent in the newer form
 			continue
 		}
-		b = append(llm.AppendJSONString(append(b, ','), unescapeKey(key)), ':')
+		b = append(llm.AppendJSONString(append(b, ','), llm.UnescapePointer(key)), ':')
 		b = append(b, f.Raw...)
 	}
 	return b
-}
-
-// unescapeKey reads a token of a JSON Pointer.
-func unescapeKey(token string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
 }
 
 func appendMessage(b []byte, m *llm.Message) []byte {

@@ -3,18 +3,9 @@ package openai
 import (
 	"encoding/json"
 	"strconv"
-	"strings"
 
 	"understudy/llm"
 )
-
-// escape writes a key as a token of a JSON Pointer.
-func escape(key string) string {
-	if !strings.ContainsAny(key, "~/") {
-		return key
-	}
-	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
-}
 
 func (d *decoder) message(path string, v json.RawMessage) error {
 	if kindOf(v) != isObject {

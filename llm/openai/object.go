@@ -21,7 +21,7 @@ func (d *decoder) object(path string, v json.RawMessage, read reader) error {
 	}
 	var keys keySet
 	for key, v := range members(v) {
-		at := path + "/" + escape(key)
+		at := path + "/" + llm.EscapePointer(key)
 		if keys.seen(key) {
 			return untranslatable(at, "read request: the key stands twice")
 		}
@@ -190,7 +190,7 @@ func (l *locator) members(path string, depth int) bool {
 		if !l.take(':') {
 			return l.fail(path, "a colon is expected after a key")
 		}
-		if !l.value(join(path, escape(key)), depth+1) {
+		if !l.value(join(path, llm.EscapePointer(key)), depth+1) {
 			return false
 		}
 		if l.take('}') {

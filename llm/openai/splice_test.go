@@ -1,24 +1,8 @@
 package openai
 
 import (
-	"bytes"
-	"compress/gzip"
-	"io"
 	"testing"
 )
-
-func gunzip(t testing.TB, raw []byte) string {
-	t.Helper()
-	r, err := gzip.NewReader(bytes.NewReader(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
 
 func TestSpliceSetsTheLimit(t *testing.T) {
 	for body, want := range map[string]string{

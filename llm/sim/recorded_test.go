@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -17,20 +16,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
 	"github.com/google/go-cmp/cmp"
 
+	"understudy/internal/vendorspec"
 	"understudy/llm/sim"
 )
-
-// beside is a path of the material that lies beside the repository, or the test
-// is skipped.
-func beside(t *testing.T, elem ...string) string {
-	t.Helper()
-	_, file, _, _ := runtime.Caller(0)
-	p := filepath.Join(append([]string{filepath.Dir(file), "..", "..", "..", "shared"}, elem...)...)
-	if _, err := os.Stat(p); err != nil {
-		t.Skipf("%s is not beside the repository", filepath.Join(append([]string{"../shared"}, elem...)...))
-	}
-	return p
-}
 
 // A line of an answers file, as far as the test compares it.
 type line struct {
@@ -126,7 +114,7 @@ func TestAllRecordedAnswers(t *testing.T) {
 		t.Skip("python3 is not installed")
 	}
 	dir := t.TempDir()
-	if out, err := exec.CommandContext(t.Context(), python, beside(t, "tools", "answers.py"), dir).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), python, vendorspec.Path(t, "tools", "answers.py"), dir).CombinedOutput(); err != nil {
 		t.Fatalf("answers.py: %v\n%s", err, out)
 	}
 	t.Run("bedrock", func(t *testing.T) {

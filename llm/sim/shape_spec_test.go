@@ -1,28 +1,13 @@
 package sim
 
 import (
-	"compress/gzip"
-	"encoding/json"
-	"os"
-	"path/filepath"
-	"runtime"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-)
 
-// specShape is a shape of the vendor's service definition.
-type specShape struct {
-	Type     string
-	Union    bool
-	Required []string
-	Members  map[string]struct{ Shape string }
-	Member   struct{ Shape string }
-	Enum     []string
-	Min, Max *float64
-	Pattern  string
-}
+	"understudy/internal/vendorspec"
+)
 
 // own maps our short names to the definition's.
 var own = map[string]string{
@@ -32,29 +17,9 @@ var own = map[string]string{
 	"MetadataString": "",
 }
 
-// vendorShapes reads the definition beside the repository, or skips the test.
-func vendorShapes(t *testing.T) map[string]specShape {
-	t.Helper()
-	_, file, _, _ := runtime.Caller(0)
-	f, err := os.Open(filepath.Join(filepath.Dir(file), "..", "..", "..", "shared", "specs", "bedrock-runtime.service-2.json.gz"))
-	if err != nil {
-		t.Skip("../shared/specs is not beside the repository")
-	}
-	defer func() { _ = f.Close() }()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var spec struct{ Shapes map[string]specShape }
-	if err := json.NewDecoder(z).Decode(&spec); err != nil {
-		t.Fatal(err)
-	}
-	return spec.Shapes
-}
-
 // TestShapesAreTheVendors holds our table against the vendor's definition.
 func TestShapesAreTheVendors(t *testing.T) {
-	vendors := vendorShapes(t)
+	vendors := vendorspec.BedrockRuntime(t).Shapes
 	for name, s := range shapes {
 		full, renamed := own[name]
 		if !renamed {
