@@ -171,6 +171,7 @@ func TestExpectContinue(t *testing.T) {
 					w.WriteHeader(http.StatusExpectationFailed)
 					return
 				}
+				w.WriteHeader(http.StatusContinue) // one of its own, beside that of the server
 				answering(w, r)
 			})
 			r := start(t, up, rigConfig{})
@@ -201,6 +202,9 @@ func TestExpectContinue(t *testing.T) {
 			res, err := http.ReadResponse(in, nil)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if res.StatusCode != http.StatusOK {
+				t.Fatalf("a second answer before the answer: %s", res.Status)
 			}
 			if body, _ := io.ReadAll(res.Body); string(body) != completion {
 				t.Errorf("body %q", body)

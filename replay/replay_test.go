@@ -30,7 +30,7 @@ type scripted struct {
 }
 
 func (s *scripted) Prepare(req *llm.Request) (*llm.Call, error) {
-	return &llm.Call{Body: req.Raw, Gaps: s.gaps, MaxInputTokens: 100, MaxOutputTokens: s.output}, nil
+	return &llm.Call{Body: req.Raw, Gaps: s.gaps, Tier: llm.TierTool, MaxInputTokens: 100, MaxOutputTokens: s.output}, nil
 }
 
 func (s *scripted) Do(ctx context.Context, call *llm.Call) (*llm.Response, error) {
@@ -180,7 +180,7 @@ func TestEveryExchangeIsTriedOnce(t *testing.T) {
 		t.Errorf("%d calls for %d exchanges", n, len(all))
 	}
 	tr := got[all[7].ID]
-	if tr.Text != "yes" || tr.Class != llm.ClassOK || tr.Disposition != journal.Tried || len(tr.Attempts) != 1 {
+	if tr.Text != "yes" || tr.Class != llm.ClassOK || tr.Disposition != journal.Tried || len(tr.Attempts) != 1 || tr.Tier != llm.TierTool {
 		t.Errorf("trial = %+v", tr)
 	}
 	if d := cmp.Diff(15.0*1000/1e6, *tr.CostUSD); d != "" {
