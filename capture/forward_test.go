@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -171,7 +172,9 @@ func TestExpectContinue(t *testing.T) {
 					w.WriteHeader(http.StatusExpectationFailed)
 					return
 				}
-				w.WriteHeader(http.StatusContinue) // one of its own, beside that of the server
+				body, _ := io.ReadAll(r.Body)
+				w.WriteHeader(http.StatusContinue) // once more, when the body is here
+				r.Body = io.NopCloser(bytes.NewReader(body))
 				answering(w, r)
 			})
 			r := start(t, up, rigConfig{})
