@@ -3,6 +3,7 @@ package llm_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -138,6 +139,30 @@ func TestThinkingInText(t *testing.T) {
 			if got.Text != want || (len(got.Gaps) > 0) != (want != text) {
 				t.Errorf("lifted %t: %q gives %+v", lifted, text, got)
 			}
+		}
+	}
+}
+
+// TestRefusalProposes: a model that refuses what its row was lifted to do says so,
+// and the call's error proposes to deny it.
+func TestRefusalProposes(t *testing.T) {
+	service := must(sim.New(sim.Config{Kind: sim.Bedrock, Personas: map[string]sim.Persona{"*": {}}}))(t)
+	if err := service.Start(context.Background(), "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = service.Close() }()
+	ep := patient()
+	ep.Provider, ep.Region, ep.Model, ep.BaseURL = "bedrock", "us-east-1", "anthropic.claude-opus-4-8", service.URL()
+	ep.Capabilities = []string{"sampling"}
+	client := must(bedrock.NewClient(ep, bedrock.Credentials{Provider: credentials.NewStaticCredentialsProvider("AKIDANY", "SECRET", "")}, nil))(t)
+	for _, whole := range []bool{false, true} {
+		req := question("Hi")
+		half := 0.5
+		req.Temperature, req.Whole = &half, whole
+		_, err := client.Do(t.Context(), must(client.Prepare(req))(t))
+		var e *llm.Error
+		if !errors.As(err, &e) || e.Class != llm.ClassInvalid || e.Proposal != "!sampling" {
+			t.Errorf("whole %t: %+v", whole, err)
 		}
 	}
 }
