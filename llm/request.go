@@ -178,6 +178,8 @@ type ToolCall struct {
 	Name string `json:"name"`
 	// Arguments is the JSON text as received, byte for byte. It may be invalid.
 	Arguments string `json:"arguments"`
+	// Path is the JSON Pointer of the call in the request it was read from.
+	Path string `json:"-"`
 }
 
 // A ToolChoice says whether tools may or must be called.

@@ -78,7 +78,7 @@ var fieldRows = []fieldRow{
 	dropped("/messages/*/tool_calls/*/index", callIndex),
 	mapped("/messages/*/tool_call_id", "toolResult.toolUseId", orphanToolResult),
 	{path: "/messages/*/function_call", to: "toolUse with an id of its own", extra: oldMessageCall},
-	mapped("/messages/*/function_call/name", "toolUse.name"),
+	mapped("/messages/*/function_call/name", "toolUse.name", toolName),
 	mapped("/messages/*/function_call/arguments", "toolUse.input, byte for byte", toolArguments),
 	dropped("/messages/*/cache_control", cacheMark),
 	dropped("/messages/*/annotations", annotationsDropped),

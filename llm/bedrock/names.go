@@ -89,7 +89,7 @@ const mistralID = 9
 // callID gives the id that goes out for a call: its own where the family takes
 // it and no other call has it, else one made from it. It is a function of the
 // request alone, and no two calls of a request share one.
-func (t *translator) callID(id, path string) string {
+func (t *translator) callID(id string) string {
 	w, salt := id, id
 	if last, ok := t.salts[id]; ok {
 		salt = last // the same id again goes on where it left off
@@ -104,9 +104,6 @@ func (t *translator) callID(id, path string) string {
 		} else {
 			w = "call_" + salt[:24]
 		}
-	}
-	if w != id && !strings.HasPrefix(id, "function_call_") { // which the old form has not
-		t.gap(path+"/id", toolID)
 	}
 	t.ids[w] = id
 	return w

@@ -162,6 +162,8 @@ func examples() []example {
 		{path: "/messages/*/function_call", body: says(hi + `{"role":"assistant","function_call":{"name":"f","arguments":"{}"}},{"role":"function","name":"f","content":"ok"}`), gap: "earlier_function_call /messages/1/function_call"},
 		{path: "/messages/*/function_call", body: says(hi + `{"role":"assistant","function_call":{"name":"f","arguments":"{}"}},{"role":"function","name":"f","content":"ok"}`), wire: `"toolUseId":"function_call_1"`},
 		{path: "/messages/*/function_call/name", body: says(hi + `{"role":"assistant","function_call":{"name":"f","arguments":"{}"}},{"role":"function","name":"f","content":"ok"}`), wire: `"name":"f"`},
+		{path: "/messages/*/function_call/arguments", body: says(hi + `{"role":"assistant","function_call":{"name":"f","arguments":"[2]"}},{"role":"function","name":"f","content":"ok"}`), gap: "tool_arguments /messages/1/function_call/arguments"},
+		{path: "/messages/*/function_call/name", body: says(hi + `{"role":"assistant","function_call":{"name":"a.b","arguments":"{}"}},{"role":"function","name":"a.b","content":"ok"}`), gap: "tool_name /messages/1/function_call/name"},
 		{path: "/messages/*/function_call/arguments", body: says(hi + `{"role":"assistant","function_call":{"name":"f","arguments":"{ \"b\":2}"}},{"role":"function","name":"f","content":"ok"}`), wire: `"input":{ "b":2}`},
 		{path: "/messages/*/cache_control", body: says(`{"role":"user","content":"Hi","cache_control":{"type":"ephemeral"}}`), gap: "cache_mark /messages/0/cache_control"},
 		{path: "/messages/*/annotations", body: says(hi + `{"role":"assistant","content":"A","annotations":[{"type":"url_citation"}]},` + hi[:len(hi)-1]), gap: "annotations /messages/1/annotations"},

@@ -231,6 +231,6 @@ func (t *translator) input(arguments, path string) json.RawMessage {
 	case raw[0] == '{' && json.Valid(raw):
 		return raw
 	}
-	t.gap(path+"/function/arguments", toolArguments)
+	t.gap(path, toolArguments)
 	return append(llm.AppendJSONString([]byte(`{"_raw":`), arguments), '}')
 }

@@ -2,6 +2,7 @@ package bedrock
 
 import (
 	"strconv"
+	"strings"
 
 	"understudy/llm"
 )
@@ -128,15 +129,30 @@ func (t *translator) assistantMessage(m *llm.Message, path string) {
 	}
 	u.texts = append(u.texts, texts...)
 	for j, c := range m.ToolCalls {
-		at := path + "/tool_calls/" + strconv.Itoa(j)
-		name := t.names.wire(c.Name)
-		if name != c.Name {
-			t.gap(at+"/function/name", toolName)
+		at := c.Path
+		if at == "" {
+			at = path + "/tool_calls/" + strconv.Itoa(j)
 		}
-		u.calls = append(u.calls, call{id: c.ID, path: at, use: toolUse{
-			id: t.callID(c.ID, at), name: name, input: t.input(c.Arguments, at),
-		}})
+		u.calls = append(u.calls, t.call(&c, at))
 	}
+}
+
+// call writes an earlier call. One in the old form has no id of its own, and its
+// function stands in it without another level.
+func (t *translator) call(c *llm.ToolCall, at string) call {
+	inside := at
+	old := strings.HasSuffix(at, "/function_call")
+	if !old {
+		inside += "/function"
+	}
+	use := toolUse{id: t.callID(c.ID), name: t.names.wire(c.Name), input: t.input(c.Arguments, inside+"/arguments")}
+	if use.name != c.Name {
+		t.gap(inside+"/name", toolName)
+	}
+	if use.id != c.ID && !old {
+		t.gap(at+"/id", toolID)
+	}
+	return call{id: c.ID, path: at, use: use}
 }
 
 // resultContent gives a tool result's blocks, never none.

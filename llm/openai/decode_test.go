@@ -47,7 +47,7 @@ func TestDecode(t *testing.T) {
 			llm.Request{Messages: []llm.Message{
 				{Role: llm.RoleUser, Parts: []llm.Part{{Kind: llm.PartText, Text: "x", Path: "/messages/0/content/0"},
 					{Kind: llm.PartImage, Image: &llm.Image{URL: "u"}, Path: "/messages/0/content/1"}}},
-				{Role: llm.RoleAssistant, ToolCalls: []llm.ToolCall{{ID: "c", Name: "f", Arguments: "{}"}}}},
+				{Role: llm.RoleAssistant, ToolCalls: []llm.ToolCall{{ID: "c", Name: "f", Arguments: "{}", Path: "/messages/1/tool_calls/0"}}}},
 				Tools: []llm.Tool{{Name: "f", Path: "/tools/0"}}, ToolChoice: llm.ToolChoice{Mode: "tool", Name: "f"},
 				ResponseFormat: &llm.ResponseFormat{Type: "json_schema", Name: "n"},
 				Extra: []llm.Field{field("/messages/0/content/0/a~1b", "1"), field("/messages/0/content/1/image_url/~0", "2"),
@@ -83,13 +83,13 @@ func TestDecode(t *testing.T) {
 		{"calls and results", `{"messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{ \"a\":1}"}},{"id":"c2","type":"custom","custom":{"name":"g","input":"x"}}]},
 			{"role":"tool","tool_call_id":"c1","content":[{"type":"text","text":"ok"}]}]}`,
 			llm.Request{Messages: []llm.Message{
-				{Role: llm.RoleAssistant, ToolCalls: []llm.ToolCall{{ID: "c1", Name: "f", Arguments: `{ "a":1}`}}, Parts: []llm.Part{
+				{Role: llm.RoleAssistant, ToolCalls: []llm.ToolCall{{ID: "c1", Name: "f", Arguments: `{ "a":1}`, Path: "/messages/0/tool_calls/0"}}, Parts: []llm.Part{
 					{Kind: llm.PartOther, Path: "/messages/0/tool_calls/1", Raw: json.RawMessage(`{"id":"c2","type":"custom","custom":{"name":"g","input":"x"}}`)}}},
 				{Role: llm.RoleTool, ToolCallID: "c1", Parts: text1("/messages/1/content/0", "ok")}}}},
 		{"the old form of calls", `{"messages":[{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{}"}},{"role":"function","name":"f","content":"ok"}],
 			"functions":[{"name":"f","parameters":{"type":"object"}}],"function_call":{"name":"f"}}`,
 			llm.Request{Messages: []llm.Message{
-				{Role: llm.RoleAssistant, ToolCalls: []llm.ToolCall{{ID: "function_call_1", Name: "f", Arguments: `{}`}}},
+				{Role: llm.RoleAssistant, ToolCalls: []llm.ToolCall{{ID: "function_call_1", Name: "f", Arguments: `{}`, Path: "/messages/0/function_call"}}},
 				{Role: llm.RoleTool, Name: "f", ToolCallID: "function_call_1", Parts: text1("/messages/1/content", "ok")}},
 				Tools:      []llm.Tool{{Name: "f", Parameters: json.RawMessage(`{"type":"object"}`), Path: "/functions/0"}},
 				ToolChoice: llm.ToolChoice{Mode: "tool", Name: "f"},

@@ -40,7 +40,7 @@ func (d *decoder) message(path string, v json.RawMessage) error {
 				return true, nil
 			}
 			d.functionCalls++
-			c := llm.ToolCall{ID: functionCallID(d.functionCalls)}
+			c := llm.ToolCall{ID: functionCallID(d.functionCalls), Path: path}
 			err = d.called(&c, path, v)
 			m.ToolCalls = append(m.ToolCalls, c)
 		case "refusal":
@@ -151,7 +151,7 @@ func (d *decoder) part(m *llm.Message, path string, v json.RawMessage) error {
 // toolCall reads a call of a function; one of another tool is kept whole, as a
 // part that every spoke reports.
 func (d *decoder) toolCall(m *llm.Message, path string, v json.RawMessage) error {
-	var c llm.ToolCall
+	c := llm.ToolCall{Path: path}
 	function := false
 	extra := d.req.Extra
 	err := d.object(path, v, func(key, path string, v json.RawMessage) (known bool, err error) {
