@@ -3,7 +3,7 @@ GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check format vet staticcheck race real-traffic crash simulate bench fuzz metrics-doc translation-doc
+.PHONY: help build demo test check format vet staticcheck race real-traffic crash simulate bench bench-fallback fuzz metrics-doc translation-doc errors-doc
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -25,7 +25,7 @@ format:
 
 vet:
 	$(GO) vet ./...
-	$(GO) vet -tags 'simulate realtraffic crash' ./...
+	$(GO) vet -tags 'simulate realtraffic crash fallback' ./...
 
 staticcheck:
 	$(GO) run $(STATICCHECK) ./...
@@ -51,6 +51,12 @@ fuzz: ## every fuzz target for half a minute
 
 metrics-doc: ## write docs/metrics.md anew from what the code registers
 	$(GO) test -count=1 -run TestMetricsDocumented ./cmd/understudy -update
+
+errors-doc: ## write docs/errors.md anew from the tables of failures
+	$(GO) test -count=1 -run TestErrorsDocumented ./llm -update
+
+bench-fallback: ## 20,000 requests through a fallback chain in each of ten broken cases, about two minutes
+	$(GO) test -tags fallback -count=1 -timeout 20m -v -run TestFallbackMatrix ./llm
 
 translation-doc: ## write docs/translation.md anew from the tables of the translator
 	$(GO) test -count=1 -run TestDoc ./llm/bedrock -update

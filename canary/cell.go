@@ -22,6 +22,8 @@ type cell struct {
 	// quality tells that a gate must be vouched for by the control.
 	quality bool
 	control controlState
+	// liveCosts is what the gates on live's costs rest on.
+	liveCosts liveCosts
 
 	clusters, pairs, leftOut int
 	// unsampled pairs were not drawn for judging.
@@ -64,6 +66,7 @@ func (c *cell) fold(k *Cluster) error {
 		}
 	}
 	c.leftOut += k.LeftOut
+	c.liveCosts.fold(k)
 	c.blocks[blockOf(k.Start)]++
 	if c.first.IsZero() || k.Start.Before(c.first) {
 		c.first = k.Start
@@ -96,6 +99,9 @@ func (c *cell) findings(cfg *Config) []Finding {
 	out := make([]Finding, len(c.gates))
 	for i, g := range c.gates {
 		out[i] = g.finding(cfg, len(c.gates))
+		if out[i].readsLiveCost() {
+			out[i].LiveCost = c.liveCosts.show()
+		}
 	}
 	return out
 }

@@ -68,6 +68,9 @@ type Finding struct {
 	// Noise is the same measure of the control in the trial's place, nil without
 	// a control. It decides nothing.
 	Noise *Noise `json:"noise"`
+	// LiveCost says what the live costs rest on, of a gate that reads them; nil where
+	// all usage was reported and nothing was counted beside it.
+	LiveCost *LiveCost `json:"live_cost,omitempty"`
 
 	guards guards
 }
@@ -79,6 +82,10 @@ func (f *Finding) quality() bool { return Gate{Name: f.Name}.quality() }
 func (f *Finding) onCost() bool {
 	return f.Name == "cost_ratio" || f.Name == "cost_per_unit_usd" || f.Name == "expense_ratio"
 }
+
+// readsLiveCost tells that the gate compares with what live costs. The other gates on
+// costs hold the candidate's against an amount of money.
+func (f *Finding) readsLiveCost() bool { return f.Name == "cost_ratio" }
 
 // isScore tells that the gate is on the scale of a score.
 func (f *Finding) isScore() bool { return Gate{Name: f.Name}.metric() != "" }

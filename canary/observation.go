@@ -178,7 +178,7 @@ func (l *sideLine) side(which string) (journal.Side, error) {
 
 // validSide refuses numbers that no measurement gives.
 func validSide(which string, s *journal.Side) error {
-	for name, v := range map[string]*float64{"latency_ms": s.LatencyMS, "ttft_ms": s.TTFTMS, "cost_usd": s.CostUSD} {
+	for name, v := range map[string]*float64{"latency_ms": s.LatencyMS, "ttft_ms": s.TTFTMS, "cost_usd": s.CostUSD, "cost_estimate_usd": s.EstimateUSD} {
 		if v != nil && !(*v >= 0 && !math.IsInf(*v, 1)) {
 			return fmt.Errorf("read observation: %s.%s is %v, which is negative or not finite", which, name, *v)
 		}

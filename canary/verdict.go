@@ -56,12 +56,13 @@ func (d *decision) verdict() (string, []string) {
 }
 
 // violated lists the gates that reject. Those that a judge's preferences decide may
-// not while the control shows that the judge is biased.
+// not while the control shows that the judge is biased, nor those on live's cost while
+// nothing shows that it was counted right.
 func (d *decision) violated() []string {
 	var r []string
 	for i := range d.gates {
 		f := &d.gates[i]
-		if f.Status == Violated && !(f.quality() && d.control.Failed()) {
+		if f.Status == Violated && !(f.quality() && d.control.Failed()) && f.LiveCost.Trusted() {
 			r = append(r, "violated:"+f.Name+" "+f.Sentence())
 		}
 	}
@@ -92,6 +93,7 @@ func (d *decision) holds() []string {
 		r = append(r, fmt.Sprintf("left_out %d of %d pairs came after their conversation's window of %s; at most 5 %% may",
 			d.cell.leftOut, all, span(d.config.ConversationWindow)))
 	}
+	r = append(r, d.estimated()...)
 	for i := range d.gates {
 		if f := &d.gates[i]; len(f.guards.strata) > 0 {
 			r = append(r, fmt.Sprintf("stratum_violation:%s is violated in %s alone", f.Name, strings.Join(f.guards.strata, ", ")))
@@ -103,6 +105,21 @@ func (d *decision) holds() []string {
 		}
 	}
 	return append(r, d.dominated(dominates)...)
+}
+
+// estimated lists the gates on live's cost that our own count of tokens makes
+// worthless: it is wrong, or unchecked where the gate would decide by it.
+func (d *decision) estimated() []string {
+	var r []string
+	for i := range d.gates {
+		f := &d.gates[i]
+		decides := f.Status == Proven || f.Status == Violated
+		if f.LiveCost.wrong() || f.LiveCost.unchecked() && decides {
+			r = append(r, fmt.Sprintf("estimated_usage:%s %s: set [capture] ask_usage = true, or let some answers carry usage (stream_options.include_usage)",
+				f.Name, f.LiveCost))
+		}
+	}
+	return r
 }
 
 func (d *decision) dominated(share float64) []string {

@@ -10,20 +10,20 @@ import (
 	"understudy/llm/openai"
 )
 
-// readAnswer fills in what the answer says. An answer that cannot be understood
-// is recorded with its class; only an unknown encoding, or one too large when it
-// is decompressed, is an error.
-func readAnswer(t *take, e *journal.Exchange) error {
+// readAnswer fills in what the answer says, and gives it where it could be read. An
+// answer that cannot be understood is recorded with its class; only an unknown
+// encoding, or one too large when it is decompressed, is an error.
+func readAnswer(t *take, e *journal.Exchange) (*llm.Response, error) {
 	if t.answer == nil { // the upstream gave none and the client did not wait for ours
 		e.Class = failureClass(t)
-		return nil
+		return nil, nil
 	}
 	if t.status >= 200 && t.status < 300 && isStream(t) {
 		return readStream(t, e)
 	}
 	body, err := plain(t.answer, t.response, t.maxBody)
 	if errors.Is(err, errEncoding) || errors.Is(err, errExpanded) {
-		return err
+		return nil, err
 	}
 	e.Response = body
 	switch {
@@ -37,27 +37,33 @@ func readAnswer(t *take, e *journal.Exchange) error {
 		answer, err := openai.DecodeResponse(body)
 		if e.Class = llm.ClassOf(err); err == nil {
 			fillAnswer(e, answer)
+			return answer, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
-func readStream(t *take, e *journal.Exchange) error {
+func readStream(t *take, e *journal.Exchange) (*llm.Response, error) {
 	s, err := replayStream(t.answer, t.response, t.frames, t.maxBody)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	e.Stream, e.Frames, e.TTFTMS, e.Response = true, t.frames, s.ttftMS, s.body
 	fillAnswer(e, s.answer)
 	if e.Class = llm.ClassOf(s.err); t.left {
 		e.Class = llm.ClassOK // the end is missing because the client left
 	}
-	return nil
+	return s.answer, nil
 }
 
 func fillAnswer(e *journal.Exchange, a *llm.Response) {
 	e.AnswerID, e.AnsweredModel, e.SystemFingerprint = a.ID, a.Model, a.SystemFingerprint
-	e.Usage, e.Finish = a.Usage, a.Finish
+	e.ServiceTier, e.Finish = a.ServiceTier, a.Finish
+	if a.Usage != nil {
+		u := *a.Usage
+		u.Raw = nil // the body has it
+		e.Usage = &u
+	}
 }
 
 // isStream tells whether the answer is an event stream: by its type, or by its

@@ -44,6 +44,7 @@ type Capture struct {
 	meters    *meters
 	inflight  atomic.Int64
 	buffers   sync.Pool // of *[copyBuffer]byte
+	estimates estimates
 
 	// drain bounds how long Run goes on after its context ended.
 	drain time.Duration

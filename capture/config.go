@@ -27,6 +27,10 @@ type Config struct {
 	// AnswerTimeout is how long an upstream may take to begin its answer; 0
 	// waits as long as the client does. A stream that has begun has no limit.
 	AnswerTimeout time.Duration `toml:"answer_timeout"`
+	// AskUsage asks upstreams for the usage of recorded streams whose clients
+	// did not say whether they want it, and takes what that adds out of the
+	// client's stream again.
+	AskUsage bool `toml:"ask_usage"`
 	// ConversationPointers and UnitPointers are the JSON Pointers into the
 	// request where the keys are looked for, in this order, when no header
 	// names them.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"time"
 
 	"understudy/internal/journal"
 	"understudy/llm/openai"
@@ -64,8 +65,12 @@ func (c *Capture) read(t *take) (rec *journal.Exchange, reason string) {
 	}
 	secrets := credentials(t.header)
 	rec = c.record(t, d, &l, secrets)
-	if err := readAnswer(t, rec); err != nil {
+	answer, err := readAnswer(t, rec)
+	if err != nil {
 		return nil, bodyReason(err)
+	}
+	if time.Since(t.queued) < maxQueued {
+		c.estimates.fill(rec, req, answer)
 	}
 	scrubRecord(rec, secrets)
 	return rec, ""

@@ -19,6 +19,13 @@ const (
 	outcomeDropped    = "dropped"
 )
 
+// What became of the requests that asked for the usage of their stream.
+const (
+	usageAsked    = "asked"    // the answer stood
+	usageRefused  = "refused"  // the upstream took the request without the question alone
+	usageRepeated = "repeated" // it took it neither way
+)
+
 // Bounds in seconds: an answer of a language model, and the proxy's own share.
 var (
 	answerBounds   = [...]float64{0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 13, 20, 30, 60, 120}
@@ -35,6 +42,7 @@ type meters struct {
 	overhead *metrics.PrometheusHistogram
 	outcomes map[string]*metrics.Counter
 	drops    map[string]*metrics.Counter
+	usage    map[string]*metrics.Counter
 
 	mu         sync.Mutex
 	paths      map[string]int64
@@ -43,7 +51,7 @@ type meters struct {
 
 func newMeters(set *metrics.Set, c *Capture) *meters {
 	m := &meters{
-		set: set, outcomes: map[string]*metrics.Counter{}, drops: map[string]*metrics.Counter{},
+		set: set, outcomes: map[string]*metrics.Counter{}, drops: map[string]*metrics.Counter{}, usage: map[string]*metrics.Counter{},
 		paths: map[string]int64{}, submodules: map[string]bool{},
 		overhead: set.GetOrCreatePrometheusHistogramExt("understudy_capture_overhead_seconds", overheadBounds[:]),
 	}
@@ -52,6 +60,9 @@ func newMeters(set *metrics.Set, c *Capture) *meters {
 	}
 	for _, r := range reasons {
 		m.drops[r] = set.GetOrCreateCounter(fmt.Sprintf("understudy_capture_dropped_total{reason=%q}", r))
+	}
+	for _, o := range []string{usageAsked, usageRefused, usageRepeated} {
+		m.usage[o] = set.GetOrCreateCounter(fmt.Sprintf("understudy_capture_ask_usage_total{outcome=%q}", o))
 	}
 	set.GetOrCreateGauge("understudy_capture_inflight", func() float64 { return float64(c.inflight.Load()) })
 	set.GetOrCreateGauge("understudy_capture_memory_bytes", func() float64 { return float64(c.budget.used.Load()) })

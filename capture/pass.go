@@ -20,6 +20,7 @@ type passage struct {
 	take    *take // nil when the exchange is not recorded
 	arrived time.Time
 	sent    time.Time
+	filter  *usageFilter // nil where the answer passes as it is
 }
 
 // pass sends the request upstream and the answer back.
@@ -39,13 +40,14 @@ func (p *passage) pass(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "invalid_request_target", "the path begins with // and has characters that cannot be passed on unchanged")
 		return
 	}
+	ask := p.askUsage(out, body)
 	ctx, settled := forwardInformational(r.Context(), w)
-	p.sent = time.Now()
-	if p.take != nil {
-		p.take.sent = p.sent
-	}
+	p.markSent(time.Now())
 	p.c.meters.overhead.Update(p.sent.Sub(p.arrived).Seconds())
 	res, err := p.s.transport.RoundTrip(out.WithContext(ctx))
+	if ask != nil {
+		res, err = p.answered(ctx, ask, res, err)
+	}
 	settled()
 	if err == nil && res.StatusCode == http.StatusSwitchingProtocols {
 		res.Body.Close()
@@ -57,6 +59,14 @@ func (p *passage) pass(w http.ResponseWriter, r *http.Request) {
 	}
 	p.answer(w, r, res)
 	body.abortIfBroken()
+}
+
+// markSent notes when the request that is answered goes upstream.
+func (p *passage) markSent(at time.Time) {
+	p.sent = at
+	if p.take != nil {
+		p.take.sent = at
+	}
 }
 
 // answer relays the upstream's answer. Where it breaks off, the client's
@@ -97,11 +107,16 @@ func (p *passage) answer(w http.ResponseWriter, r *http.Request, res *http.Respo
 
 var errClientLeft = errors.New("write answer: the client left")
 
-// relay copies the body, each piece on to the client before it is recorded.
+// relay copies the body, each piece on to the client before it is recorded. What is
+// recorded is what came, also where the filter keeps some of it from the client.
 func (p *passage) relay(w http.ResponseWriter, res *http.Response) error {
 	buf := p.c.buffers.Get().(*[copyBuffer]byte)
 	defer p.c.buffers.Put(buf)
 	control := http.NewResponseController(w)
+	var to io.Writer = w
+	if p.filter != nil {
+		p.filter.to, to = w, p.filter
+	}
 	rest := res.ContentLength
 	if rest < 0 { // a stream: the client sees at once that it was accepted
 		if control.Flush() != nil {
@@ -113,7 +128,7 @@ func (p *passage) relay(w http.ResponseWriter, res *http.Response) error {
 		at := time.Since(p.sent)
 		if n > 0 {
 			rest -= int64(n)
-			if _, werr := w.Write(buf[:n]); werr != nil {
+			if _, werr := to.Write(buf[:n]); werr != nil {
 				return errClientLeft
 			}
 			if rest != 0 && control.Flush() != nil { // the server itself flushes an end that is known
@@ -126,12 +141,16 @@ func (p *passage) relay(w http.ResponseWriter, res *http.Response) error {
 		if p.take != nil {
 			p.take.total = at
 		}
+		if err == nil {
+			continue
+		}
+		if p.filter != nil && (p.filter.end() != nil || control.Flush() != nil) {
+			return errClientLeft
+		}
 		if err == io.EOF {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
+		return err
 	}
 }
 

@@ -82,7 +82,7 @@ func TestOfficialClient(t *testing.T) {
 		if d := cmp.Diff([]llm.ToolCall{call}, answer.ToolCalls); d != "" {
 			t.Error(d)
 		}
-		if e.Class != llm.ClassOK || e.Usage == nil || *e.Usage != (llm.Usage{InputTokens: 5, OutputTokens: 2}) || e.Finish != llm.FinishToolCalls {
+		if e.Class != llm.ClassOK || e.Usage == nil || e.Usage.InputTokens != 5 || e.Usage.OutputTokens != 2 || e.Usage.Raw != nil || e.Finish != llm.FinishToolCalls {
 			t.Errorf("class %q, usage %v, finish %q", e.Class, e.Usage, e.Finish)
 		}
 		if e.Headers["x-stainless-lang"] != "go" || strings.Contains(string(compactJSON(t, e)), "sk-0123456789abcdef") {

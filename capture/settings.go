@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 )
 
 // settings are a configuration ready to be used. A reload swaps them whole;
@@ -19,6 +20,8 @@ type settings struct {
 	targets      []target
 	known        func(submodule string) bool
 	transport    *http.Transport
+	askUsage     bool
+	usageRefused sync.Map // the *target that do not take include_usage
 }
 
 // compile makes settings; before is what they replace, or nil.
@@ -26,7 +29,7 @@ func compile(cfg Config, upstreams []Upstream, known func(string) bool, before *
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("[capture]: %w", err)
 	}
-	s := &settings{sample: cfg.Sample, maxBody: int64(cfg.MaxBody), memory: int64(cfg.Memory), known: known}
+	s := &settings{sample: cfg.Sample, maxBody: int64(cfg.MaxBody), memory: int64(cfg.Memory), known: known, askUsage: cfg.AskUsage}
 	var errs [5]error
 	s.trusted, errs[0] = parseTrusted(cfg.TrustedClients)
 	s.rules, errs[1] = compileRules(cfg.Rules)

@@ -18,7 +18,7 @@ import (
 type Judge struct {
 	Endpoint llm.Endpoint
 	Client   llm.Client
-	Price    llm.Price
+	Rates    llm.Rates
 }
 
 var (
@@ -118,14 +118,18 @@ func (a *asker) call(ctx context.Context, q *question, short bool, purse *journa
 		if left := a.pauseLeft(); left > 0 {
 			return nil, false, errAway
 		}
-		money, err := a.money(ctx, a.bound(call), purse)
+		bound, priced := a.bound(call)
+		if !priced {
+			return nil, false, nil
+		}
+		money, err := a.money(ctx, bound, purse)
 		if err != nil {
 			return nil, false, err
 		}
 		a.inFlight.Add(1)
 		resp, err := a.judge.Client.Do(ctx, call)
 		a.inFlight.Add(-1)
-		usd, known := money.Book(a.judge.Price, resp, err)
+		usd, known := money.Book(&a.judge.Rates, resp, err)
 		said.calls, said.usd, said.known = said.calls+1, said.usd+usd, said.known && known
 		class := llm.ClassOf(err)
 		a.counts.call(a.judge.Endpoint.Name, string(class))
@@ -152,9 +156,9 @@ func (a *asker) call(ctx context.Context, q *question, short bool, purse *journa
 	}
 }
 
-// bound is the most that a call may cost.
-func (a *asker) bound(call *llm.Call) float64 {
-	return a.judge.Price.Cost(llm.Usage{InputTokens: call.MaxInputTokens, OutputTokens: call.MaxOutputTokens})
+// bound is the most that a call may cost; false where it has no known price.
+func (a *asker) bound(call *llm.Call) (float64, bool) {
+	return a.judge.Rates.Bound(call.ServiceTier, call.MaxInputTokens, call.MaxOutputTokens)
 }
 
 // moneyWait bounds how long a further attempt waits for money that others hold:

@@ -138,7 +138,7 @@ func newPanelBench(t *testing.T, say func(asked) (*llm.Response, error)) *panelB
 func (b *panelBench) start(j *journal.Journal, name string) (p *Panel, stop func()) {
 	ep := llm.DefaultEndpoint()
 	ep.Name, ep.Model, ep.Provider, ep.Concurrency = "nova", "amazon.nova-pro-v1:0", "bedrock", 16
-	judge := Judge{Endpoint: ep, Client: b.wire, Price: b.price}
+	judge := Judge{Endpoint: ep, Client: b.wire, Rates: llm.NewRates(b.price)}
 	scope := Scope{
 		Judge:      func(s string) (Judge, bool) { return judge, s == "a/b" },
 		Submodules: func(string) []string { return nil },
@@ -562,7 +562,7 @@ func TestJudgesWaitAlone(t *testing.T) {
 	judge := func(name string, w *wire) Judge {
 		ep := llm.DefaultEndpoint()
 		ep.Name, ep.Model, ep.Concurrency = name, name, 4
-		return Judge{Endpoint: ep, Client: w, Price: llm.Price{Input: 1000, Output: 1000}}
+		return Judge{Endpoint: ep, Client: w, Rates: llm.NewRates(llm.Price{Input: 1000, Output: 1000})}
 	}
 	judges := map[string]Judge{"a/b": judge("away", b.wire), "c/d": judge("there", &wire{say: fair, tools: true, max: 100})}
 	for i := range 60 {

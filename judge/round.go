@@ -123,9 +123,11 @@ func (r *round) cost(metrics []*Metric, pair *pairText) float64 {
 	var usd float64
 	add := func(m *Metric, answers ...string) {
 		call, _, err := r.a.prepare(&question{metric: m, request: pair.request, answers: answers}, false)
-		if err == nil { // what cannot be put to this judge costs nothing
-			usd += r.a.bound(call) + 1e-9
+		if err != nil { // what cannot be put to this judge costs nothing
+			return
 		}
+		bound, _ := r.a.bound(call)
+		usd += bound + 1e-9
 	}
 	for _, m := range metrics {
 		add(m, pair.live)

@@ -102,9 +102,11 @@ func (a *Attempt) Sent() bool { return a.sent.Load() }
 // after (truncated).
 func (a *Attempt) Class(err error, begun bool) Class {
 	switch cause := context.Cause(a.ctx); {
+	case errors.Is(cause, errStalled):
+		return ClassTimeout
 	case errors.Is(a.caller.Err(), context.Canceled):
 		return ClassCancelled
-	case errors.Is(cause, errStalled), errors.Is(cause, context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(cause, context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return ClassTimeout
 	}
 	var timeout interface{ Timeout() bool }

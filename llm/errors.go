@@ -23,28 +23,14 @@ const (
 	ClassContext    Class = "context"    // the request is longer than the model's context
 	ClassFiltered   Class = "filtered"   // the provider's own filter stopped the call
 	// Our own faults and quotas: no trial; the endpoint pauses.
-	ClassThrottled Class = "throttled" // 429, quota
+	ClassThrottled Class = "throttled" // 429: too many at once, soon it may work
+	ClassQuota     Class = "quota"     // what was bought is used up: soon it will not
 	ClassAccess    Class = "access"    // 401, 403, no access to the model
 	ClassNotFound  Class = "not_found" // unknown model or deployment
 	// Neither: nothing was sent, or the caller went away.
 	ClassUntranslatable Class = "untranslatable"
 	ClassCancelled      Class = "cancelled"
 )
-
-// Retryable tells whether the same call may succeed when it is made again soon.
-func (c Class) Retryable() bool {
-	switch c {
-	case ClassOverloaded, ClassTimeout, ClassTruncated, ClassStream, ClassMalformed, ClassNetwork, ClassThrottled:
-		return true
-	}
-	return false
-}
-
-// OurFault tells that the failure says nothing about the model: credentials,
-// configuration or quota of ours. Such a call is no trial; the endpoint pauses.
-func (c Class) OurFault() bool {
-	return c == ClassThrottled || c == ClassAccess || c == ClassNotFound
-}
 
 // An Error is a failed call.
 type Error struct {

@@ -25,3 +25,31 @@ type Event struct {
 	Finish   FinishReason
 	Usage    Usage
 }
+
+// Content tells whether the event is a piece of what the user reads or the
+// application acts upon.
+func (e Event) Content() bool {
+	switch e.Kind {
+	case EventText, EventRefusal, EventCall, EventArguments:
+		return true
+	}
+	return false
+}
+
+// Emit gives a whole answer as the events of which it would have streamed.
+func (r *Response) Emit(emit func(Event)) {
+	if r.Text != "" {
+		emit(Event{Kind: EventText, Text: r.Text})
+	}
+	if r.Refusal != "" {
+		emit(Event{Kind: EventRefusal, Text: r.Refusal})
+	}
+	for i, c := range r.ToolCalls {
+		emit(Event{Kind: EventCall, Index: i, ID: c.ID, Name: c.Name})
+		emit(Event{Kind: EventArguments, Index: i, Text: c.Arguments})
+	}
+	emit(Event{Kind: EventFinish, Finish: r.Finish})
+	if r.Usage != nil {
+		emit(Event{Kind: EventUsage, Usage: *r.Usage})
+	}
+}

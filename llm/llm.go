@@ -46,6 +46,13 @@ type Call struct {
 	// (no tokenizer makes more than one token of a byte). Output: the
 	// request's own limit, or the endpoint's.
 	MaxInputTokens, MaxOutputTokens int
+	// ServiceTier is the tier that the call asks for.
+	ServiceTier ServiceTier
+	// Emit, where it is set before Do, gets the pieces of the answer as they come; an
+	// answer that does not stream comes in one go once it is whole. EventFinish comes
+	// once nothing can break the answer any more; when Do fails it has not come. What
+	// Emit got is in the request's terms, as the Response is.
+	Emit func(Event)
 	// Detail is private to the client that made the call.
 	Detail any
 }

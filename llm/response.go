@@ -29,8 +29,13 @@ type Response struct {
 	// NativeFinish is the reason in the provider's own word.
 	NativeFinish string
 	// Usage is nil when the provider did not report it.
-	Usage  *Usage
-	Timing Timing
+	Usage *Usage
+	// ServiceTier is the provider's word for the tier that served the call, "" where
+	// it does not say.
+	ServiceTier string
+	// Endpoint names the endpoint that answered, where a Chain had the choice.
+	Endpoint string
+	Timing   Timing
 	// Gaps are found only in the answer, such as unknown content blocks.
 	Gaps []Gap
 }
@@ -42,17 +47,4 @@ type Timing struct {
 	FirstToken time.Duration
 	// Total is the time to the last byte.
 	Total time.Duration
-}
-
-// Usage counts tokens in one normal form: cached input is a part of
-// InputTokens, as OpenAI reports it (Bedrock reports it beside).
-type Usage struct {
-	InputTokens  int `json:"input_tokens"`
-	OutputTokens int `json:"output_tokens"`
-	// CachedInputTokens were read from the provider's cache, CacheWriteTokens
-	// written to it; both are inside InputTokens.
-	CachedInputTokens int `json:"cached_input_tokens,omitempty"`
-	CacheWriteTokens  int `json:"cache_write_tokens,omitempty"`
-	// ReasoningTokens are inside OutputTokens, where the provider tells.
-	ReasoningTokens int `json:"reasoning_tokens,omitempty"`
 }

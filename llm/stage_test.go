@@ -15,6 +15,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"understudy/llm"
@@ -44,6 +45,18 @@ var spokes = []spoke{
 	{"bedrock", sim.Bedrock, "us.anthropic.claude-3-5-sonnet-20241022-v2:0", func(ep llm.Endpoint, root string, c *http.Client) (llm.Client, error) {
 		ep.Provider, ep.BaseURL, ep.Region = "bedrock", root, "us-east-1"
 		return bedrock.NewClient(ep, bedrock.Credentials{Provider: credentials.NewStaticCredentialsProvider("AKIDANY", "SECRET", "")}, c)
+	}},
+	{"bedrock-openai", sim.OpenAI, "openai.gpt-oss-120b-1:0", func(ep llm.Endpoint, root string, c *http.Client) (llm.Client, error) {
+		ep.Provider, ep.BaseURL, ep.Region, ep.Auth = "openai", root+"/openai/v1", "us-east-1", llm.AuthSigV4
+		base, service, err := bedrock.OpenAIAddress(ep)
+		if err != nil {
+			return nil, err
+		}
+		ep.BaseURL = base
+		who := bedrock.Credentials{Provider: credentials.NewStaticCredentialsProvider("AKIDANY", "SECRET", "SESSION")}
+		return openai.NewClientAs(ep, func(ctx context.Context, req *http.Request, body []byte) error {
+			return who.SignRequest(ctx, req, body, ep.Region, service)
+		}, c)
 	}},
 }
 
@@ -130,11 +143,54 @@ func (s *stage) ask(ctx context.Context, t *testing.T, req *llm.Request) (resp *
 	t.Helper()
 	call := must(s.client.Prepare(req))(t)
 	before := s.sim.Stats()[s.model].Calls
+	var events []llm.Event
+	call.Emit = func(e llm.Event) { events = append(events, e) }
 	resp, err = s.client.Do(ctx, call)
+	checkEvents(t, resp, err, events)
 	if n := s.sim.Stats()[s.model].Calls - before; n > 1 {
 		t.Errorf("one Do made %d calls", n)
 	}
 	return resp, err, call.Streamed
+}
+
+// checkEvents: what Emit was given is the answer, piece by piece, with its finish and
+// usage once at the end; of an answer that broke it is what had come, without a finish.
+func checkEvents(t *testing.T, resp *llm.Response, err error, events []llm.Event) {
+	t.Helper()
+	var got llm.Response
+	finishes := 0
+	for i, e := range events {
+		switch e.Kind {
+		case llm.EventText:
+			got.Text += e.Text
+		case llm.EventRefusal:
+			got.Refusal += e.Text
+		case llm.EventCall:
+			if e.Index != len(got.ToolCalls) {
+				t.Errorf("call %d begins after %d others", e.Index, len(got.ToolCalls))
+			}
+			got.ToolCalls = append(got.ToolCalls, llm.ToolCall{ID: e.ID, Name: e.Name})
+		case llm.EventArguments:
+			got.ToolCalls[e.Index].Arguments += e.Text
+		case llm.EventFinish:
+			finishes, got.Finish = finishes+1, e.Finish
+		case llm.EventUsage:
+			got.Usage = &e.Usage
+		}
+		if e.Kind != llm.EventUsage && finishes > 0 && i < len(events)-1 && events[i+1].Kind != llm.EventUsage {
+			t.Errorf("after the finish comes %+v", events[i+1])
+		}
+	}
+	if err != nil {
+		if finishes > 0 || resp != nil && resp.Text != got.Text || resp == nil && got.Text != "" {
+			t.Errorf("a broken answer gave %d finishes and the text %q", finishes, got.Text)
+		}
+		return
+	}
+	want := llm.Response{Text: resp.Text, Refusal: resp.Refusal, ToolCalls: resp.ToolCalls, Finish: resp.Finish, Usage: resp.Usage}
+	if d := cmp.Diff(want, got); d != "" || finishes != 1 {
+		t.Errorf("%d finishes; the events (-answer +events):\n%s", finishes, d)
+	}
 }
 
 // question is a request that may call tools, as the recorded answers do.

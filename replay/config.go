@@ -21,6 +21,9 @@ type Config struct {
 	ControlShare float64 `toml:"control_share"`
 	// ControlDailyUSD bounds what all controls together may cost in one UTC day.
 	ControlDailyUSD float64 `toml:"control_daily_usd"`
+	// AllowedRegions are the AWS regions in which requests may be processed, "*" for
+	// every commercial one; none restricts nothing. It holds for judges as well.
+	AllowedRegions []string `toml:"allowed_regions"`
 	// Attempts is how often one trial may call its endpoint.
 	Attempts int `toml:"attempts"`
 	// AckWait is the broker's redelivery time and the life of a claim. Both
@@ -34,7 +37,7 @@ type Config struct {
 
 // DefaultConfig has the value of every key that may be left out.
 func DefaultConfig() Config {
-	return Config{DailyUSD: 25, ControlShare: 0.05, ControlDailyUSD: 10, Attempts: 3, AckWait: 30 * time.Second, Prefetch: 8, DrainTimeout: 5 * time.Second}
+	return Config{DailyUSD: 25, ControlShare: 0.05, ControlDailyUSD: 10, Attempts: 3, AllowedRegions: []string{}, AckWait: 30 * time.Second, Prefetch: 8, DrainTimeout: 5 * time.Second}
 }
 
 // Validate reports what is wrong with the section, all faults joined.

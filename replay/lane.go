@@ -191,7 +191,7 @@ func (l *lane) pause(err *llm.Error) time.Duration {
 		return max(left, time.Millisecond) // one of many calls that met the same fault
 	}
 	base, most := time.Second, 30*time.Second
-	if err.Class == llm.ClassAccess || err.Class == llm.ClassNotFound {
+	if !err.Class.Retryable() {
 		base, most = 5*time.Second, 2*time.Minute
 	}
 	wait := min(base<<min(l.faults, 10), most)
@@ -210,6 +210,8 @@ func hint(err *llm.Error) string {
 		return "check credentials and that the account has access to the model"
 	case llm.ClassNotFound:
 		return "check the endpoint's model and region"
+	case llm.ClassQuota:
+		return "raise the quota, or wait until it is renewed"
 	case llm.ClassThrottled:
 		return "lower the endpoint's concurrency or raise its quota"
 	}

@@ -23,7 +23,7 @@ type Candidate struct {
 	// the scope of both.
 	Role   journal.Role
 	Client llm.Client
-	Price  llm.Price
+	Rates  llm.Rates
 	// Submodules is the candidate's scope; nil means all. Wants decides about
 	// each exchange, so that a wildcard scope may have exceptions.
 	Submodules []string
@@ -40,7 +40,7 @@ type Replay struct {
 	lanes    []*lane
 	money    map[journal.Role]*purse
 	proofs   *proofs
-	baseline func(submodule string) (llm.Price, bool)
+	baseline func(submodule string) (llm.Rates, bool)
 	instance string
 	log      *slog.Logger
 	set      *metrics.Set
@@ -48,7 +48,7 @@ type Replay struct {
 
 // New makes the stage. baseline prices the live side of a sub-module; false
 // where its price is unknown. instance names this process in claims.
-func New(cfg Config, j *journal.Journal, candidates []Candidate, baseline func(string) (llm.Price, bool), instance string, log *slog.Logger, set *metrics.Set) *Replay {
+func New(cfg Config, j *journal.Journal, candidates []Candidate, baseline func(string) (llm.Rates, bool), instance string, log *slog.Logger, set *metrics.Set) *Replay {
 	r := &Replay{cfg: cfg, j: j, baseline: baseline, instance: instance, log: log.With("stage", "replay"), set: set}
 	r.proofs = &proofs{read: j.Control, life: proofLife, known: map[string]proof{}, fail: func(submodule string, err error) {
 		r.log.Warn("state of the control is not known; it is asked in full", "submodule", submodule, "err", err)

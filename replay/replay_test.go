@@ -116,13 +116,13 @@ func (b *bench) start(instance string) (r *Replay, stop func()) {
 
 // as gives the bench's endpoint a role in one sub-module.
 func (b *bench) as(role journal.Role, submodule string) Candidate {
-	return Candidate{Endpoint: b.ep, Role: role, Client: b.client, Price: llm.Price{Input: 1000, Output: 1000},
+	return Candidate{Endpoint: b.ep, Role: role, Client: b.client, Rates: llm.NewRates(llm.Price{Input: 1000, Output: 1000}),
 		Submodules: []string{submodule}, Wants: func(s string) bool { return s == submodule }}
 }
 
 // run runs a stage; before, where given, is called with it first.
 func (b *bench) run(instance string, before func(*Replay), candidates ...Candidate) (r *Replay, stop func()) {
-	r = New(b.cfg, b.j, candidates, func(string) (llm.Price, bool) { return llm.Price{Input: 1, Output: 1}, true },
+	r = New(b.cfg, b.j, candidates, func(string) (llm.Rates, bool) { return llm.NewRates(llm.Price{Input: 1, Output: 1}), true },
 		instance, quiet(), metrics.NewSet())
 	if before != nil {
 		before(r)

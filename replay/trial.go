@@ -101,7 +101,10 @@ func (l *lane) claimed(ctx context.Context, t *journal.Trial, work func() (time.
 
 // call makes up to the configured attempts and stores the trial.
 func (l *lane) call(ctx context.Context, t *journal.Trial, call *llm.Call) (time.Duration, error) {
-	bound := l.c.Price.Cost(llm.Usage{InputTokens: call.MaxInputTokens, OutputTokens: call.MaxOutputTokens})
+	bound, priced := l.c.Rates.Bound(call.ServiceTier, call.MaxInputTokens, call.MaxOutputTokens)
+	if !priced {
+		return 0, l.finish(ctx, t, journal.OverBudget, fmt.Sprintf("the service tier %q has no known price, and what has none is not called", call.ServiceTier))
+	}
 	cost, known := 0.0, true
 	t.LagMS = ms(time.Since(t.At))
 	var last error
@@ -122,7 +125,7 @@ func (l *lane) call(ctx context.Context, t *journal.Trial, call *llm.Call) (time
 		}
 		resp, err := l.attempt(ctx, call)
 		last = err
-		usd, sure := money.Book(l.c.Price, resp, err)
+		usd, sure := money.Book(&l.c.Rates, resp, err)
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
@@ -179,9 +182,9 @@ func (l *lane) newTrial(ex *journal.Exchange, seq uint64) *journal.Trial {
 		Candidate: ep.Name, Role: l.c.Role, Model: ep.Model,
 		Live: journal.Side{LatencyMS: &ex.LatencyMS, TTFTMS: ex.TTFTMS, Error: ex.LiveError()},
 	}
-	if p, ok := l.r.baseline(ex.Submodule); ok && ex.Usage != nil {
-		usd := p.Cost(*ex.Usage)
-		t.Live.CostUSD = &usd
+	if rates, ok := l.r.baseline(ex.Submodule); ok {
+		t.Live.CostUSD, t.Live.EstimateUSD = ex.Cost(&rates), ex.EstimatedCost(&rates)
+		t.Live.Estimated = t.Live.CostUSD != nil && ex.Usage.Estimated
 	}
 	return t
 }

@@ -117,7 +117,7 @@ func plain(c *Cell, reason string) string {
 			return broken(f)
 		}
 		return noun(of) + " is violated: " + words
-	case "missing_judge_scores":
+	case "missing_judge_scores", "estimated_usage":
 		return noun(of) + ": " + words
 	case "stratum_violation", "recent_violation", "budget_exhausted":
 		return subject(of) + " " + words

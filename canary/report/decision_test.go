@@ -45,6 +45,8 @@ func TestSentences(t *testing.T) {
 			"COLLECTING llama for interview/evaluation: 1 of 1 gate proven over 60 conversations. Missing: 60 of 200 conversations are in. At this pace it may take about 2.9 days."},
 		"at least": {cellOf(canary.Collecting, []string{"open:min_conversations 60 of 200 conversations", "open:blocks 06-12 UTC has 3 of 30 conversations"}, gate("error_rate", 0, 0.01, canary.Proven)),
 			"COLLECTING llama for interview/evaluation: 1 of 1 gate proven over 60 conversations. Missing: 60 of 200 conversations are in; parts of the day are thin: 06-12 UTC has 3 of 30 conversations. At this pace it takes at least 2.9 days."},
+		"estimated usage": {cellOf(canary.Hold, []string{"estimated_usage:cost_ratio 40.00 % of x"}, gate("cost_ratio", 0.1, 0.4, canary.Proven)),
+			"HOLD llama for interview/evaluation: a person should look, and collecting goes on: cost against live: 40.00 % of x."},
 		"no request": {&Cell{CellLook: canary.CellLook{Submodule: "a/b", Candidate: "llama", Verdict: canary.Collecting}},
 			"COLLECTING llama for a/b: no request of this sub-module has been captured yet. A conversation counts 30 min after its first request, once its answers are compared; a promotion needs 200 conversations over at least 24.0 h."},
 		"no conversation": {&Cell{CellLook: canary.CellLook{Submodule: "a/b", Candidate: "llama", Verdict: canary.Collecting}, Exchanges: 3},

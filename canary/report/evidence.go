@@ -52,6 +52,11 @@ func (c *Cell) findings(d *document) {
 	}
 	d.table(rows, code("gate"), word("status"), number("estimate"), number("bound that decides"), word("interval"), word("limit"), word("control (noise)"),
 		number("conversations"), number("missing pairs"), number("still needed"))
+	for i := range c.Gates {
+		if f := &c.Gates[i]; f.LiveCost != nil {
+			d.say(fmt.Sprintf("On %s: %s.", noun(f.Name), f.LiveCost))
+		}
+	}
 }
 
 func interval(f *canary.Finding, in [2]canary.Number) string {

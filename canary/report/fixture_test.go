@@ -94,7 +94,7 @@ func answered(a *canary.Analyzer, x *journal.Exchange, i int, live float64, s si
 		return
 	}
 	a.Verdict(&journal.Verdict{ExchangeID: x.ID, At: x.At, Source: x.Source, Submodule: x.Submodule, Candidate: s.name, Role: s.role, Conversation: x.Conversation, Unit: x.Unit,
-		Live: journal.Side{LatencyMS: ptr(850.0), TTFTMS: ptr(210.0), CostUSD: ptr(live), Checks: map[string]bool{"json": true}}, Trial: answer})
+		Live: liveSide(i, live), Trial: answer})
 	rate := func(v float64) map[string]journal.Rating {
 		return map[string]journal.Rating{"correctness": {Label: "x", Score: ptr(v), Parse: "tool"}}
 	}
@@ -105,6 +105,16 @@ func answered(a *canary.Analyzer, x *journal.Exchange, i int, live float64, s si
 		j.Trial, j.Pairwise, j.Calls, j.Cached = nil, nil, 1, 0
 	}
 	a.Judgement(j)
+}
+
+// liveSide is live's answer. Every fourth carries no usage, so that its tokens are counted;
+// beside the others stands a count that is 0.4 % too high.
+func liveSide(i int, cost float64) journal.Side {
+	s := journal.Side{LatencyMS: ptr(850.0), TTFTMS: ptr(210.0), CostUSD: ptr(cost), Checks: map[string]bool{"json": true}}
+	if s.Estimated = i%4 == 0; !s.Estimated {
+		s.EstimateUSD = ptr(1.004 * cost)
+	}
+	return s
 }
 
 // status is what the accounts of `status -o json` look like.

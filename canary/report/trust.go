@@ -64,6 +64,7 @@ func trust(c *Cell, config *canary.Config, now time.Time) []Check {
 	all := c.Pairs + c.LeftOut
 	k.add("left_out", ok(20*c.LeftOut <= all), "%d of %s left out, after their conversation's window (at most 5 %%)", c.LeftOut, count(all, "pair"))
 	k.missing()
+	k.liveCost()
 	k.add("apart", ok(c.OverBudget+c.DeadLetter == 0), "%d not comparable, %d over budget, %d dead letters: counted apart, never averaged in", c.NotComparable, c.OverBudget, c.DeadLetter)
 	if failed := total(c.Failures); failed > 0 {
 		k.add("failures", noted, "%s failed: %s", count(failed, "trial"), classes(c.Failures))
@@ -102,6 +103,16 @@ func (k *checker) missing() {
 		return
 	}
 	k.add("missing", ok(20*most <= asked), "%d of %s without a value for %s, the gate that lacks most (at most 5 %%)", most, count(asked, "pair"), noun(lacks))
+}
+
+// liveCost looks at what the live costs of a gate rest on.
+func (k *checker) liveCost() {
+	for i := range k.cell.Gates {
+		if l := k.cell.Gates[i].LiveCost; l != nil {
+			k.add("live_cost", ok(l.Trusted()), "%s", l)
+			return // it is the cell's, the same for every gate
+		}
+	}
 }
 
 // readsJudge tells that a gate reads what judge models say.

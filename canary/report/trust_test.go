@@ -38,7 +38,18 @@ func TestTrust(t *testing.T) {
 		"gaps":                     {func(c *Cell) { c.Gaps = []canary.GapCount{{Path: "/seed", Severity: llm.Semantic, Count: 9}} }, "gaps", noted, "1 semantic"},
 		"fresh":                    {func(*Cell) {}, "age", trusted, "began 1.0 h before"},
 		"stale":                    {func(c *Cell) { c.LastAt = begin.Add(24 * time.Hour) }, "age", noted, "began 25.0 h before"},
-		"lag":                      {func(c *Cell) { c.LagMS = 2500 }, "lag", trusted, "replayed 2.5 s after"},
+		"live cost estimated": {func(c *Cell) {
+			c.Gates[0].LiveCost = &canary.LiveCost{EstimatedShare: 0.25, Error: 0.02, Checks: 40, Day: "2026-11-21"}
+		}, "live_cost", trusted,
+			"25.00 % of the live costs are from our own count of tokens, which is 2.00 % off (at most 2 % may be) for 40 answers with reported usage on 2026-11-21"},
+		"live cost wrong": {func(c *Cell) { c.Gates[0].LiveCost = &canary.LiveCost{EstimatedShare: 0.25, Error: 0.021, Checks: 40} }, "live_cost", doubted,
+			"2.10 % off (at most 2 % may be) for 40 answers with reported usage over all days"},
+		"live cost unchecked": {func(c *Cell) {
+			c.Gates[0].LiveCost = &canary.LiveCost{EstimatedShare: 0.25, Error: canary.Unknown(), Checks: 29}
+		}, "live_cost", doubted,
+			"29 of the 30 answers with reported usage"},
+		"live cost reported": {func(c *Cell) { c.Gates[0].LiveCost = &canary.LiveCost{Error: 0.5, Checks: 40} }, "live_cost", trusted, "no live cost is from our own count"},
+		"lag":                {func(c *Cell) { c.LagMS = 2500 }, "lag", trusted, "replayed 2.5 s after"},
 	} {
 		c := &Cell{CellLook: canary.CellLook{Clusters: 300, Pairs: 300, FirstAt: begin, LastAt: begin.Add(48 * time.Hour), Gates: []canary.Finding{{Name: "score.correctness"}},
 			Control: &canary.Control{Estimate: 0.51, Interval: [2]canary.Number{0.45, 0.57}, Clusters: 300}},

@@ -14,7 +14,6 @@ import (
 	"understudy/canary"
 	"understudy/canary/report"
 	"understudy/internal/journal"
-	"understudy/llm"
 )
 
 // trailerError carries what went wrong after an answer had begun.
@@ -135,7 +134,7 @@ func (p *process) makeReport(c *canary.Stage, now time.Time) *report.Report {
 // configuration is named by a hash of its JSON, which holds no secret: only where
 // keys are.
 func (c *Config) reportSettings() report.Settings {
-	s := report.Settings{PriceTable: llm.PriceTableDate}
+	s := report.Settings{PriceTable: c.prices().String()}
 	if b, err := json.Marshal(c); err == nil {
 		s.Config = fmt.Sprintf("%x", sha256.Sum256(b))[:12]
 	}

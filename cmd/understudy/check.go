@@ -3,16 +3,23 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 var checkVerb = &verb{
-	name: "check", short: "lint the configuration",
-	args:     "[--config FILE] [--set section.key=value]",
-	examples: "understudy check\nunderstudy check --config /etc/understudy/config.toml",
-	run: func(_ context.Context, e *env, args []string) error {
+	name: "check", short: "lint the configuration; --online also asks what it depends on",
+	args:     "[--config FILE] [--set section.key=value] [--online [--yes]] [-o text|json]",
+	examples: "understudy check\nunderstudy check --config /etc/understudy/config.toml\nunderstudy check --online",
+	run: func(ctx context.Context, e *env, args []string) error {
 		e.withConfig()
+		e.withOutput("text", "json")
+		online := e.flags.Bool("online", false, "ask NATS, upstreams, credentials, the models' regions and clocks, and call each model with a few tokens")
+		yes := e.flags.Bool("yes", false, "--online: make the calls, which cost money, without asking")
 		if _, err := e.parse(args, 0, 0); err != nil {
 			return err
+		}
+		if *yes && !*online {
+			return fmt.Errorf("%w: --yes belongs to --online", errUsage)
 		}
 		cfg, err := loadConfig(e.config, e.sets)
 		if err != nil {
@@ -20,6 +27,12 @@ var checkVerb = &verb{
 		}
 		for _, note := range cfg.notes() {
 			fmt.Fprintln(e.stderr, "note:", note)
+		}
+		if *online {
+			return newOnlineCheck(e, cfg, *yes).run(ctx)
+		}
+		if e.output == "json" {
+			return printJSON(e.stdout, map[string]any{"valid": true, "upstreams": len(cfg.Upstreams), "submodules": len(cfg.Submodules), "endpoints": len(cfg.Endpoints), "notes": orEmpty(cfg.notes())})
 		}
 		fmt.Fprintf(e.stdout, "%s is valid; upstreams: %d, sub-modules: %d, endpoints: %d\n",
 			e.config, len(cfg.Upstreams), len(cfg.Submodules), len(cfg.Endpoints))
@@ -43,6 +56,10 @@ func (c *Config) notes() []string {
 		notes = append(notes, "capture.sample is 0: nothing is recorded")
 	}
 	notes = append(notes, c.judgeNotes()...)
+	notes = append(notes, c.regionNotes()...)
+	if note := c.priceNote(time.Now()); note != "" {
+		notes = append(notes, note)
+	}
 	notes = append(notes, "texts are recorded as they are ([capture.redact] mode = \"off\"): restrict who may read the store")
 	notes = append(notes, "without --stages one process runs all stages; in production let capture be a process of its own")
 	return notes

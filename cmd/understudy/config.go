@@ -26,6 +26,7 @@ type Config struct {
 	Units      map[string]Unit    `toml:"unit"`
 	Submodules []canary.Submodule `toml:"submodule"`
 	Endpoints  []llm.Endpoint     `toml:"endpoint"`
+	Prices     llm.PriceConfig    `toml:"prices"`
 	Replay     replay.Config      `toml:"replay"`
 	Judge      judge.Config       `toml:"judge"`
 	Canary     canary.Config      `toml:"canary"`
@@ -33,6 +34,7 @@ type Config struct {
 	Log        daemon.LogConfig   `toml:"log"`
 
 	unused []string // environment variables that fit no key
+	table  *llm.PriceTable
 }
 
 // document is Config as it is decoded: endpoints one by one, so that each
@@ -46,6 +48,7 @@ func defaultConfig() *Config {
 	return &Config{
 		NATS:    journal.DefaultConfig(),
 		Capture: capture.DefaultConfig(),
+		Prices:  llm.DefaultPriceConfig(),
 		Replay:  replay.DefaultConfig(),
 		Judge:   judge.DefaultConfig(),
 		Canary:  canary.DefaultConfig(),
@@ -163,15 +166,26 @@ func (c *Config) knownSubmodule(name string) bool {
 	return ok
 }
 
-// baselinePrice prices the live side of a sub-module.
-func (c *Config) baselinePrice(submodule string) (llm.Price, bool) {
+// rates are what calls of an endpoint cost; false where no price is known.
+func (c *Config) rates(ep llm.Endpoint) (llm.Rates, bool) { return c.prices().Rates(&ep) }
+
+// prices is the price table in force.
+func (c *Config) prices() *llm.PriceTable {
+	if c.table == nil { // a configuration that was not read from a file
+		return llm.BuiltinPrices()
+	}
+	return c.table
+}
+
+// baselineRates price the live side of a sub-module.
+func (c *Config) baselineRates(submodule string) (llm.Rates, bool) {
 	s, ok := c.submodule(submodule)
 	if !ok {
-		return llm.Price{}, false
+		return llm.Rates{}, false
 	}
 	ep, ok := c.endpoint(s.Baseline)
 	if !ok {
-		return llm.Price{}, false
+		return llm.Rates{}, false
 	}
-	return ep.EffectivePrice()
+	return c.rates(ep)
 }

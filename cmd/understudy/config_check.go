@@ -17,7 +17,8 @@ func (c *Config) validate(src *source) error {
 	v := &validation{src: src}
 	v.section([]string{"nats"}, c.NATS.Validate())
 	v.section([]string{"capture"}, c.Capture.Validate())
-	v.section([]string{"replay"}, c.Replay.Validate())
+	v.section([]string{"prices"}, c.loadPrices())
+	v.section([]string{"replay"}, errors.Join(c.Replay.Validate(), c.regionFaults()))
 	v.section([]string{"judge"}, c.Judge.Validate())
 	v.section([]string{"judge"}, errors.Join(c.judgeEndpoints()...))
 	for name, u := range c.Units {
@@ -74,22 +75,57 @@ func (c *Config) roles(s canary.Submodule) []error {
 		if name == s.Baseline {
 			continue
 		}
-		if err := callable("candidate", ep); err != nil {
+		if err := c.callable("candidate", ep); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	if ep, ok := c.endpoint(s.Baseline); ok && s.NeedsPrice() {
-		if _, priced := ep.EffectivePrice(); !priced {
-			bad("a gate on cost needs the price of the baseline %q: set price = { input = …, output = … } (USD per million tokens)", ep.Name)
+	if s.NeedsPrice() {
+		errs = append(errs, c.costs(s)...)
+	}
+	return errs
+}
+
+// costs checks what a gate on cost needs to know of both sides.
+func (c *Config) costs(s canary.Submodule) []error {
+	var errs []error
+	for _, name := range append([]string{s.Baseline}, s.Candidates...) {
+		ep, ok := c.endpoint(name)
+		if !ok {
+			continue // said elsewhere
+		}
+		if ep.FixedUSDMonth > 0 && ep.CostBasis == "" {
+			errs = append(errs, fmt.Errorf("a gate on cost compares %q, which is paid by the month: say what a call costs with cost_basis = \"share\" (fixed_usd_month ÷ calls_month) or \"tokens\" (as if on demand)", name))
+		}
+		if _, priced := c.rates(ep); !priced && name == s.Baseline {
+			errs = append(errs, fmt.Errorf("a gate on cost needs the price of the baseline %q: %s", name, howToPrice(ep)))
 		}
 	}
 	return errs
 }
 
+// loadPrices reads the price table.
+func (c *Config) loadPrices() error {
+	if err := c.Prices.Validate(); err != nil {
+		return err
+	}
+	table, err := c.Prices.Table()
+	c.table = table
+	return err
+}
+
+// howToPrice says what to do about an endpoint without a price.
+func howToPrice(ep llm.Endpoint) string {
+	how := "set price = { input = …, output = … } (USD per million tokens), or add a row to the file of [prices]"
+	if ep.Provider == "azure" && ep.Family == "" {
+		how += "; where the deployment's name is not the model's, family = \"gpt-4-turbo\" names it"
+	}
+	return how
+}
+
 // callable tells what keeps an endpoint from being asked in a role.
-func callable(role string, ep llm.Endpoint) error {
-	if _, ok := ep.EffectivePrice(); !ok {
-		return fmt.Errorf("%s %q has no known price, and what has no price is not called: set price = { input = …, output = … } (USD per million tokens)", role, ep.Name)
+func (c *Config) callable(role string, ep llm.Endpoint) error {
+	if _, ok := c.rates(ep); !ok {
+		return fmt.Errorf("%s %q has no known price, and what has no price is not called: %s", role, ep.Name, howToPrice(ep))
 	}
 	if ep.Provider != "bedrock" {
 		return nil

@@ -60,7 +60,7 @@ func TestShippedConfigHasEveryKey(t *testing.T) {
 	def := defaultConfig()
 	def.Capture.Redact.Mode = "off" // must be written out in this build
 	for name, pair := range map[string][2]any{
-		"nats": {def.NATS, cfg.NATS}, "capture": {def.Capture, cfg.Capture}, "replay": {def.Replay, cfg.Replay},
+		"nats": {def.NATS, cfg.NATS}, "prices": {def.Prices, cfg.Prices}, "capture": {def.Capture, cfg.Capture}, "replay": {def.Replay, cfg.Replay},
 		"judge": {def.Judge, cfg.Judge}, "canary": {def.Canary, cfg.Canary}, "admin": {def.Admin, cfg.Admin}, "log": {def.Log, cfg.Log},
 	} {
 		if d := cmp.Diff(pair[0], pair[1]); d != "" {
@@ -311,7 +311,7 @@ func TestEnvironmentThatFitsNoKeyIsNoted(t *testing.T) {
 }
 
 func TestMissingKeyFileStopsRun(t *testing.T) {
-	text := strings.Replace(minimal, "provider = \"bedrock\"", "provider = \"openai\"\napi_key_file = \"/nowhere/key\"", 1) +
+	text := strings.Replace(minimal, "provider = \"bedrock\"", "provider = \"openai\"\nprice = { input = 1, output = 1 }\napi_key_file = \"/nowhere/key\"", 1) +
 		fmt.Sprintf("[nats]\ndir = %q\n", t.TempDir())
 	_, errs, code := cli(t, "run", "--config", writeFile(t, "config.toml", text))
 	if code != exitConfig || !strings.Contains(errs, "/nowhere/key") || !strings.Contains(errs, "api_key_file") {

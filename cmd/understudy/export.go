@@ -76,9 +76,8 @@ func newExchangeLine(cfg *Config, e *journal.Exchange) exchangeLine {
 		Request: string(e.Request), Response: string(e.Response),
 		LatencyMS: e.LatencyMS, TTFTMS: e.TTFTMS, Usage: e.Usage,
 	}
-	if price, ok := cfg.baselinePrice(e.Submodule); ok && e.Usage != nil {
-		usd := price.Cost(*e.Usage)
-		l.CostUSD = &usd
+	if rates, ok := cfg.baselineRates(e.Submodule); ok {
+		l.CostUSD = e.Cost(&rates)
 	}
 	return l
 }

@@ -112,7 +112,7 @@ func (c *Config) controlOf(s canary.Submodule) (llm.Endpoint, bool) {
 	if !ok || c.Replay.ControlShare == 0 || len(s.Candidates) == 0 || !s.NeedsControl() || !canCall(ep) {
 		return llm.Endpoint{}, false
 	}
-	_, priced := ep.EffectivePrice()
+	_, priced := c.rates(ep)
 	return ep, priced
 }
 
@@ -181,7 +181,7 @@ func (c *Config) judgeEndpoints() []error {
 			errs = append(errs, fmt.Errorf("endpoints: %q has no [[endpoint]] section", name))
 			continue
 		}
-		if err := callable("judge", ep); err != nil {
+		if err := c.callable("judge", ep); err != nil {
 			errs = append(errs, fmt.Errorf("endpoints: %w", err))
 		}
 	}
@@ -212,7 +212,7 @@ func (c *Config) judgeNotes() []string {
 }
 
 // newJudges makes a client for every endpoint that judges.
-func newJudges(cfg *Config, who identify) ([]judge.Judge, error) {
+func newJudges(cfg *Config, who identify, policy *bedrock.RegionPolicy) ([]judge.Judge, error) {
 	var out []judge.Judge
 	for _, name := range cfg.Judge.Endpoints {
 		ep, ok := cfg.endpoint(name)
@@ -223,8 +223,9 @@ func newJudges(cfg *Config, who identify) ([]judge.Judge, error) {
 		if err != nil {
 			return nil, err
 		}
-		price, _ := ep.EffectivePrice()
-		out = append(out, judge.Judge{Endpoint: ep, Client: client, Price: price})
+		restrict(client, ep, policy)
+		rates, _ := cfg.rates(ep)
+		out = append(out, judge.Judge{Endpoint: ep, Client: client, Rates: rates})
 	}
 	return out, nil
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -45,7 +46,7 @@ type env struct {
 
 func verbs() []*verb {
 	return []*verb{
-		runVerb, demoVerb, simVerb, checkVerb, statusVerb, reportVerb, exportVerb, diffVerb, translateVerb, judgeVerb, calibrateVerb, versionVerb,
+		runVerb, demoVerb, simVerb, checkVerb, pricesVerb, modelsVerb, statusVerb, reportVerb, exportVerb, diffVerb, translateVerb, judgeVerb, calibrateVerb, versionVerb,
 	}
 }
 
@@ -213,8 +214,23 @@ func (e *env) parse(args []string, least, most int) ([]string, error) {
 	return rest, nil
 }
 
+// visited are the flags that were given.
+func visited(e *env) []string {
+	var names []string
+	e.flags.Visit(func(f *flag.Flag) { names = append(names, f.Name) })
+	return names
+}
+
+// printJSON writes v indented, as it stands.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
 // isTerminal tells whether somebody watches w.
-func isTerminal(w io.Writer) bool {
+func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

@@ -23,6 +23,7 @@ var metricTable = []metric{
 	{"understudy_capture_requests_total", "counter", "outcome", "requests by what became of them: the first sum of `status`"},
 	{"understudy_capture_dropped_total", "counter", "reason", "exchanges not recorded, by reason; the live answer did not notice"},
 	{"understudy_capture_passed_total", "counter", "path", "requests passed without being recorded, by group of paths"},
+	{"understudy_capture_ask_usage_total", "counter", "outcome", "streams that were asked for their usage ([capture] ask_usage): asked = the answer stood; refused = the upstream took the request only as the client sent it; repeated = it did not take that either"},
 	{"understudy_capture_inflight", "gauge", "", "live requests under way"},
 	{"understudy_capture_overhead_seconds", "histogram", "", "time from a request's arrival to its being sent upstream"},
 	{"understudy_capture_memory_bytes", "gauge", "", "what exchanges in hand hold"},

@@ -117,7 +117,7 @@ func TestTranslateEvents(t *testing.T) {
 	role, text := `{"role":"assistant","content":"","refusal":null}`, `{"content":"Hel"}`
 	call := `{"tool_calls":[{"index":0,"id":"t","type":"function","function":{"name":"f","arguments":""}}]}`
 	none := `{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`
-	usage := `usage {"prompt_tokens":5,"completion_tokens":2,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":0}}`
+	usage := `usage {"prompt_tokens":5,"completion_tokens":2,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":4}}`
 	cases := []struct {
 		name  string
 		lines []string

@@ -13,9 +13,7 @@ import (
 	"understudy/internal/daemon"
 	"understudy/internal/journal"
 	"understudy/judge"
-	"understudy/llm"
 	"understudy/llm/bedrock"
-	"understudy/llm/openai"
 	"understudy/replay"
 )
 
@@ -27,17 +25,22 @@ type workers struct {
 	judge  *judge.Stage
 	panel  *judge.Panel // nil where no model judges
 	canary *canary.Stage
+	policy *bedrock.RegionPolicy
+	learn  func(context.Context) error // nil where no region is restricted
 	group  *daemon.Group
 }
 
 func newWorkers(p *process, cfg *Config) (*workers, error) {
-	w := &workers{p: p}
+	w := &workers{p: p, policy: bedrock.NewRegionPolicy(cfg.Replay.AllowedRegions)}
+	if len(cfg.Replay.AllowedRegions) > 0 && (p.runs("replay") || p.runs("judge")) {
+		w.learn = func(ctx context.Context) error { return learnRegions(ctx, cfg, p.who, w.policy, p.log) }
+	}
 	if p.runs("replay") {
-		candidates, err := newCandidates(cfg, p.who)
+		candidates, err := newCandidates(cfg, p.who, w.policy)
 		if err != nil {
 			return nil, err
 		}
-		w.replay = replay.New(cfg.Replay, p.j, candidates, cfg.baselinePrice, instanceName(), p.log, p.set)
+		w.replay = replay.New(cfg.Replay, p.j, candidates, cfg.baselineRates, instanceName(), p.log, p.set)
 	}
 	if p.runs("judge") {
 		var err error
@@ -45,7 +48,7 @@ func newWorkers(p *process, cfg *Config) (*workers, error) {
 			return nil, err
 		}
 		if len(cfg.Judge.Endpoints) > 0 {
-			judges, err := newJudges(cfg, p.who)
+			judges, err := newJudges(cfg, p.who, w.policy)
 			if err != nil {
 				return nil, err
 			}
@@ -70,7 +73,7 @@ func instanceName() string {
 
 // newCandidates makes a client for every endpoint that is a candidate or a control
 // somewhere; one that is both has two.
-func newCandidates(cfg *Config, who identify) ([]replay.Candidate, error) {
+func newCandidates(cfg *Config, who identify, policy *bedrock.RegionPolicy) ([]replay.Candidate, error) {
 	var out []replay.Candidate
 	for _, ep := range cfg.Endpoints {
 		name := ep.Name
@@ -96,8 +99,9 @@ func newCandidates(cfg *Config, who identify) ([]replay.Candidate, error) {
 			if c.Client, err = newClient(ep, who); err != nil {
 				return nil, err
 			}
+			restrict(c.Client, ep, policy)
 			c.Endpoint, c.Submodules = ep, scope
-			c.Price, _ = ep.EffectivePrice() // known: the configuration was validated
+			c.Rates, _ = cfg.rates(ep) // known: the configuration was validated
 			out = append(out, c)
 		}
 	}
@@ -118,25 +122,13 @@ func (c *Config) scope(wants func(string) bool) (names []string, any bool) {
 	return names, len(names) > 0
 }
 
-func newClient(ep llm.Endpoint, who identify) (llm.Client, error) {
-	if ep.Provider == "bedrock" {
-		credentials, err := who(context.Background(), ep)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errConfig, err)
-		}
-		return bedrock.NewClient(ep, credentials, nil)
-	}
-	key, err := ep.Key()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errConfig, err)
-	}
-	return openai.NewClient(ep, key, nil)
-}
-
 // start runs the stages; a stage that fails is started again, since its work
 // waits on the broker.
 func (w *workers) start(ctx context.Context) {
 	w.group = daemon.NewGroup(ctx, w.p.log)
+	if w.learn != nil {
+		w.group.Go("regions", w.learn)
+	}
 	if w.replay != nil {
 		w.group.Go("replay", w.again("replay", w.replay.Run))
 	}

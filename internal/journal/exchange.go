@@ -65,9 +65,13 @@ type Exchange struct {
 	TTFTMS    *float64 `json:"ttft_ms"`
 	// Frames of a stream: when bytes arrived, never what they were.
 	Frames []Frame `json:"frames,omitempty"`
-	// Usage is null where the provider did not report it.
-	Usage  *llm.Usage       `json:"usage"`
-	Finish llm.FinishReason `json:"finish,omitempty"`
+	// Usage is null where the provider did not report it and it cannot be estimated.
+	Usage *llm.Usage `json:"usage"`
+	// Estimate is our own count beside a reported usage, to know how good it is.
+	Estimate *llm.Usage `json:"usage_estimate,omitempty"`
+	// ServiceTier is the provider's word for the tier that served the call.
+	ServiceTier string           `json:"service_tier,omitempty"`
+	Finish      llm.FinishReason `json:"finish,omitempty"`
 
 	// Headers are the few of an allow-list.
 	Headers           map[string]string `json:"headers,omitempty"`
@@ -94,6 +98,25 @@ type Exchange struct {
 type Frame struct {
 	AtMS  float64 `json:"t"`
 	Bytes int     `json:"n"`
+}
+
+// Cost is what the live answer cost at rates, in USD; nil where usage or price is
+// unknown.
+func (e *Exchange) Cost(rates *llm.Rates) *float64 { return e.cost(rates, e.Usage) }
+
+// EstimatedCost is what it would have cost by our own count, where that stands beside
+// a reported one.
+func (e *Exchange) EstimatedCost(rates *llm.Rates) *float64 { return e.cost(rates, e.Estimate) }
+
+func (e *Exchange) cost(rates *llm.Rates, u *llm.Usage) *float64 {
+	if u == nil {
+		return nil
+	}
+	usd, ok := rates.Cost(*u, llm.ServiceTierOf(e.ServiceTier))
+	if !ok {
+		return nil
+	}
+	return &usd
 }
 
 // LiveError tells that the live call counts as failed in a comparison: the

@@ -92,16 +92,7 @@ func (j *Journal) connect() error {
 		j.server, url = s, ""
 		opts = append(opts, nats.InProcessServer(s))
 	} else {
-		opts = append(opts, nats.RetryOnFailedConnect(true))
-		if j.cfg.Credentials != "" {
-			opts = append(opts, nats.UserCredentials(j.cfg.Credentials))
-		}
-		if j.cfg.TLSCA != "" {
-			opts = append(opts, nats.RootCAs(j.cfg.TLSCA))
-		}
-		if j.cfg.TLSCert != "" {
-			opts = append(opts, nats.ClientCert(j.cfg.TLSCert, j.cfg.TLSKey))
-		}
+		opts = append(append(opts, nats.RetryOnFailedConnect(true)), j.cfg.access()...)
 	}
 	nc, err := nats.Connect(url, opts...)
 	if err != nil {

@@ -302,12 +302,16 @@ func (r *Reservation) Split(usd float64) *Reservation {
 
 // Book settles a call by what came of it and gives what it cost. A call that was
 // refused (an HTTP error) or never sent costs nothing; one that broke without
-// saying its usage may have cost all that was reserved, and its cost is unknown.
-func (r *Reservation) Book(price llm.Price, resp *llm.Response, err error) (usd float64, known bool) {
+// saying its usage, or in a tier or with kinds of tokens that have no known price, may
+// have cost all that was reserved, and its cost is unknown.
+func (r *Reservation) Book(rates *llm.Rates, resp *llm.Response, err error) (usd float64, known bool) {
 	if resp != nil && resp.Usage != nil {
-		usd = price.Cost(*resp.Usage)
-		r.Settle(usd)
-		return usd, true
+		if usd, known = rates.Cost(*resp.Usage, llm.ServiceTierOf(resp.ServiceTier)); known {
+			r.Settle(usd)
+		} else {
+			r.SettleFull()
+		}
+		return usd, known
 	}
 	var e *llm.Error
 	if errors.As(err, &e) && (e.NotSent || e.Status >= 400) {

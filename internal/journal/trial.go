@@ -104,12 +104,17 @@ type Attempt struct {
 
 // A Side is one side of a comparison in numbers. Unknown values are nil.
 type Side struct {
-	LatencyMS *float64           `json:"latency_ms"`
-	TTFTMS    *float64           `json:"ttft_ms"`
-	CostUSD   *float64           `json:"cost_usd"`
-	Error     bool               `json:"error"`
-	Scores    map[string]float64 `json:"scores,omitempty"`
-	Checks    map[string]bool    `json:"checks,omitempty"`
+	LatencyMS *float64 `json:"latency_ms"`
+	TTFTMS    *float64 `json:"ttft_ms"`
+	CostUSD   *float64 `json:"cost_usd"`
+	// Estimated tells that CostUSD is from tokens that we counted ourselves.
+	Estimated bool `json:"cost_estimated,omitempty"`
+	// EstimateUSD is what our own count would have cost, beside a CostUSD from reported
+	// tokens: the two tell how good our counting is.
+	EstimateUSD *float64           `json:"cost_estimate_usd,omitempty"`
+	Error       bool               `json:"error"`
+	Scores      map[string]float64 `json:"scores,omitempty"`
+	Checks      map[string]bool    `json:"checks,omitempty"`
 }
 
 // Key identifies the exchange in the id of a trial. Our own ids are unique. What

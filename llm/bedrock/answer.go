@@ -22,6 +22,7 @@ func DecodeAnswer(body []byte) (*llm.Response, error) {
 		} `json:"output"`
 		StopReason string     `json:"stopReason"`
 		Usage      *wireUsage `json:"usage"`
+		Tier       wireTier   `json:"serviceTier"`
 		Type       string     `json:"__type"`
 		Message    string     `json:"message"`
 	}
@@ -36,7 +37,7 @@ func DecodeAnswer(body []byte) (*llm.Response, error) {
 		return nil, malformed("read answer: it has no output message")
 	}
 	var b answerBuilder
-	b.resp.Usage = answer.Usage.neutral()
+	b.resp.Usage, b.resp.ServiceTier = answer.Usage.neutral(), answer.Tier.Type
 	for i, raw := range answer.Output.Message.Content {
 		if err := b.block("/output/message/content/"+strconv.Itoa(i), raw); err != nil {
 			return b.response(), err

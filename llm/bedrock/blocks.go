@@ -1,6 +1,7 @@
 package bedrock
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -103,9 +104,16 @@ func malformed(format string, a ...any) error {
 }
 
 // wireUsage is Converse's count, where cached input stands beside inputTokens.
+// cacheDetails, where they are there, tell for how long the written input is kept.
 type wireUsage struct {
-	in, out, read, write count
-	known                bool
+	in, out, read, write, hour count
+	known                      bool
+	raw                        json.RawMessage
+}
+
+// wireTier is the service tier that an answer states.
+type wireTier struct {
+	Type string `json:"type"`
 }
 
 // A count is a number of tokens. What is no such number makes the usage unknown,
@@ -132,6 +140,10 @@ func (u *wireUsage) UnmarshalJSON(raw []byte) error {
 		Out   *count `json:"outputTokens"`
 		Read  *count `json:"cacheReadInputTokens"`
 		Write *count `json:"cacheWriteInputTokens"`
+		Parts []struct {
+			TTL string `json:"ttl"`
+			N   count  `json:"inputTokens"`
+		} `json:"cacheDetails"`
 	}
 	if json.Unmarshal(raw, &w) != nil || w.In == nil || w.Out == nil {
 		return nil // half a count is none
@@ -143,6 +155,13 @@ func (u *wireUsage) UnmarshalJSON(raw []byte) error {
 			u.known = u.known && from.valid
 		}
 	}
+	for _, part := range w.Parts {
+		u.known = u.known && part.N.valid
+		if part.TTL == "1h" {
+			u.hour.n += part.N.n
+		}
+	}
+	u.raw = bytes.Clone(raw)
 	return nil
 }
 
@@ -150,12 +169,18 @@ func (u *wireUsage) neutral() *llm.Usage {
 	if u == nil || !u.known {
 		return nil
 	}
-	return &llm.Usage{
-		InputTokens:       u.in.n + u.read.n + u.write.n,
-		OutputTokens:      u.out.n,
-		CachedInputTokens: u.read.n,
-		CacheWriteTokens:  u.write.n,
+	n := &llm.Usage{
+		InputTokens:        u.in.n + u.read.n + u.write.n,
+		OutputTokens:       u.out.n,
+		CachedInputTokens:  u.read.n,
+		CacheWriteTokens:   u.write.n,
+		CacheWrite1hTokens: u.hour.n,
+		Raw:                u.raw,
 	}
+	if n.Validate() != nil {
+		return nil // it contradicts itself; the bill is not known
+	}
+	return n
 }
 
 // A union is what Converse writes as an object with one key; the key "p" is padding.

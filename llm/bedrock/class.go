@@ -27,7 +27,7 @@ var classes = map[string]llm.Class{
 	"throttling":                 llm.ClassThrottled,
 	"toomanyrequests":            llm.ClassThrottled,
 	"requestlimitexceeded":       llm.ClassThrottled,
-	"servicequotaexceeded":       llm.ClassThrottled,
+	"servicequotaexceeded":       llm.ClassQuota,
 	"modelnotready":              llm.ClassOverloaded,
 	"serviceunavailable":         llm.ClassOverloaded,
 	"internalserver":             llm.ClassOverloaded,
@@ -88,10 +88,29 @@ func byStatus(status int, otherwise llm.Class) llm.Class {
 	return otherwise
 }
 
+// byOriginal gives the class of a ModelErrorException, or of its kind in a stream, by
+// the status with which the model itself failed; otherwise says what it is with one
+// that says nothing.
+func byOriginal(status int, otherwise llm.Class) llm.Class {
+	switch status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return llm.ClassInvalid
+	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
+		return llm.ClassTimeout
+	case http.StatusTooManyRequests:
+		return llm.ClassThrottled
+	}
+	if status >= 500 {
+		return llm.ClassOverloaded
+	}
+	return otherwise
+}
+
 // streamFault is the error that an exception or error frame states.
 func streamFault(fr frame) error {
 	var said struct {
-		Message string `json:"message"`
+		Message  string `json:"message"`
+		Original int    `json:"originalStatusCode"`
 	}
 	_ = json.Unmarshal(fr.payload, &said) // without a message the name has to do
 	if said.Message == "" {
@@ -99,5 +118,9 @@ func streamFault(fr frame) error {
 	}
 	// A frame writes throttlingException where an answer writes ThrottlingException.
 	code := strings.ToUpper(fr.name[:min(1, len(fr.name))]) + fr.name[min(1, len(fr.name)):]
-	return &llm.Error{Class: classify(fr.name, 0, said.Message, llm.ClassStream), Code: code, Err: errors.New(said.Message)}
+	class := classify(fr.name, 0, said.Message, llm.ClassStream)
+	if said.Original < 500 { // of one above, the exception's own name says more
+		class = byOriginal(said.Original, class)
+	}
+	return &llm.Error{Class: class, Code: code, Err: errors.New(said.Message)}
 }

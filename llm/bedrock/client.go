@@ -36,6 +36,7 @@ type Client struct {
 	endpoint llm.Endpoint
 	family   Family
 	runtime  *bedrockruntime.Client
+	policy   *RegionPolicy
 }
 
 var _ llm.Client = (*Client)(nil)
@@ -56,13 +57,8 @@ func NewClient(ep llm.Endpoint, who Credentials, httpClient *http.Client) (*Clie
 			return nil, fmt.Errorf("endpoint %s: base_url %w", ep.Name, err)
 		}
 	}
-	own := http.Client{Transport: transport(ep.Concurrency)}
-	if httpClient != nil {
-		own = *httpClient
-	}
-	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	options := bedrockruntime.Options{
-		Region: region(ep), Credentials: who.Provider, HTTPClient: tap{&own}, Retryer: aws.NopRetryer{},
+		Region: region(ep), Credentials: who.Provider, HTTPClient: tap{oneHop(httpClient, ep.Concurrency)}, Retryer: aws.NopRetryer{},
 	}
 	if ep.BaseURL != "" {
 		options.BaseEndpoint = aws.String(ep.BaseURL)
@@ -72,6 +68,11 @@ func NewClient(ep llm.Endpoint, who Credentials, httpClient *http.Client) (*Clie
 		runtime: bedrockruntime.New(options, who.apply),
 	}, nil
 }
+
+// Restrict makes every later call ask p first whether the regions that may process
+// it are allowed; what is refused is not sent. A nil p allows all. It must not run
+// beside a call.
+func (c *Client) Restrict(p *RegionPolicy) { c.policy = p }
 
 // apply decides the way to sign. It runs after the SDK has looked at the
 // environment, where a bearer token would otherwise win over credentials.
@@ -118,6 +119,7 @@ func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
 	tr.Gaps = append(tr.Gaps, gaps...)
 	call := &llm.Call{
 		Body: tr.Body, Gaps: tr.Gaps, Tier: tr.Tier, Streamed: tr.Streamed, Detail: tr,
+		ServiceTier:     llm.ServiceTierOf(tr.ServiceTier),
 		MaxInputTokens:  len(tr.Body) + mediaTokens*tr.Media + documentTokens*tr.Documents,
 		MaxOutputTokens: tr.MaxTokens,
 	}
@@ -129,6 +131,9 @@ func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
 
 // Do makes one attempt. See llm.Client.
 func (c *Client) Do(ctx context.Context, call *llm.Call) (*llm.Response, error) {
+	if err := c.policy.Check(c.endpoint); err != nil {
+		return nil, err
+	}
 	a := llm.StartAttempt(ctx, c.endpoint.Timeout, c.endpoint.StallTimeout)
 	defer a.End()
 	x := &exchange{attempt: a, send: call.Body}
@@ -140,8 +145,9 @@ func (c *Client) Do(ctx context.Context, call *llm.Call) (*llm.Response, error) 
 		return nil, c.fault(refusal(x, err), x)
 	}
 	var resp *llm.Response
+	emit := eventsOf(call)
 	if call.Streamed {
-		resp, err = readStream(x)
+		resp, err = readStream(x, emit)
 	} else {
 		resp, err = readWhole(x)
 	}
@@ -151,8 +157,26 @@ func (c *Client) Do(ctx context.Context, call *llm.Call) (*llm.Response, error) 
 	if err != nil {
 		return resp, c.fault(err, x)
 	}
+	if emit == nil && call.Emit != nil {
+		resp.Emit(call.Emit)
+	}
 	a.Drain(x.body)
 	return resp, nil
+}
+
+// eventsOf gives what takes the events of a stream for the call's own Emit, nil where
+// the answer must be whole before it can be put into the request's terms.
+func eventsOf(call *llm.Call) func(llm.Event) {
+	tr, _ := call.Detail.(*Translation)
+	if call.Emit == nil || !call.Streamed || tr != nil && (tr.answerTool != "" || tr.thinking || len(tr.cuts) > 0) {
+		return nil
+	}
+	return func(e llm.Event) {
+		if tr != nil && e.Kind == llm.EventCall {
+			e.Name = tr.ToolName(e.Name)
+		}
+		call.Emit(e)
+	}
 }
 
 // send makes the SDK sign and send the call's body.

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime/types"
 	"github.com/aws/smithy-go"
 
 	"understudy/llm"
@@ -20,8 +21,8 @@ const pieceSize = 32 << 10
 
 // readStream reads an event stream to its end. A connection that breaks is an error
 // also after messageStop: usage is missing then, and the next call may do better.
-func readStream(x *exchange) (*llm.Response, error) {
-	var s Stream
+func readStream(x *exchange, emit func(llm.Event)) (*llm.Response, error) {
+	s := Stream{Emit: emit}
 	var timing llm.Timing
 	frames := newFrameReader(bufio.NewReaderSize(x.attempt.Reader(x.body), pieceSize))
 	var fault error
@@ -47,6 +48,9 @@ func readStream(x *exchange) (*llm.Response, error) {
 	case errors.As(fault, &e):
 		return resp, fault
 	case fault == nil, errors.Is(fault, io.EOF):
+		if verdict == nil {
+			s.emitLast()
+		}
 		return resp, verdict
 	}
 	return resp, &llm.Error{Class: x.attempt.Class(fault, true), Err: fmt.Errorf("read stream: %w", fault)}
@@ -92,6 +96,10 @@ func refusal(x *exchange, err error) error {
 	case errors.As(err, &answer) && x.header != nil:
 		e.Status, e.RetryAfter = answer.HTTPStatusCode(), llm.RetryAfter(x.header)
 		e.Class = classify(e.Code, e.Status, e.Err.Error(), llm.ClassMalformed)
+		var model *types.ModelErrorException
+		if errors.As(err, &model) && model.OriginalStatusCode != nil {
+			e.Class = byOriginal(int(*model.OriginalStatusCode), e.Class)
+		}
 		if e.Status/100 == 3 {
 			e.Class = llm.ClassNotFound // a redirect is not followed: the address is wrong
 		}

@@ -38,6 +38,7 @@ type Stream struct {
 	last    *llm.Event
 	metaIn  bool
 	usage   *llm.Usage
+	tier    string
 	unknown answerBuilder // only its gaps
 	err     error
 }
@@ -57,6 +58,7 @@ type streamEvent struct {
 	Delta      union      `json:"delta"`
 	StopReason string     `json:"stopReason"`
 	Usage      *wireUsage `json:"usage"`
+	Tier       wireTier   `json:"serviceTier"`
 }
 
 // Begun tells whether content has begun: text, or a tool call. Reasoning is not
@@ -130,7 +132,7 @@ func (s *Stream) event(name string, payload []byte) error {
 		if s.metaIn {
 			return malformed("read stream: metadata twice")
 		}
-		s.metaIn, s.usage = true, e.Usage.neutral()
+		s.metaIn, s.usage, s.tier = true, e.Usage.neutral(), e.Tier.Type
 		s.emitLast()
 	}
 	return nil
@@ -322,7 +324,7 @@ func (s *Stream) Response() (*llm.Response, error) {
 		b.call(k.id, k.name, k.data)
 	}
 	b.resp.Gaps = append(b.resp.Gaps, s.unknown.resp.Gaps...)
-	b.resp.Usage = s.usage
+	b.resp.Usage, b.resp.ServiceTier = s.usage, s.tier
 	err := s.err
 	if s.stop != nil {
 		if verdict := b.finish(*s.stop); err == nil {

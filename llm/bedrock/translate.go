@@ -25,6 +25,8 @@ type Translation struct {
 	MaxTokens int
 	// Tier tells how a demanded form of answer is asked for, "" for none.
 	Tier llm.Tier
+	// ServiceTier is the tier that is asked for, in the service's word, "" for none.
+	ServiceTier string
 
 	names  names
 	ids    map[string]string
@@ -132,7 +134,8 @@ func Translate(req *llm.Request, f Family) (*Translation, error) {
 	tr := &Translation{
 		Streamed: !req.Whole && (len(t.out.tools) == 0 || f.StreamWithTools),
 		Media:    t.media, Documents: t.bound, Tools: len(t.out.tools), Tier: t.tier,
-		names: t.names, ids: t.ids, titles: t.titles, answerTool: t.answerTool, cuts: t.cuts, thinking: f.ThinkingInText, noCalls: t.noCalls,
+		ServiceTier: t.out.tier,
+		names:       t.names, ids: t.ids, titles: t.titles, answerTool: t.answerTool, cuts: t.cuts, thinking: f.ThinkingInText, noCalls: t.noCalls,
 	}
 	if n := t.out.inference.maxTokens; n != nil {
 		tr.MaxTokens = *n

@@ -19,6 +19,9 @@ const DefaultLimit = 16 << 20
 type Assembler struct {
 	// Limit replaces DefaultLimit where it is above 0.
 	Limit int
+	// Emit, where not nil, gets the answer's pieces as they come: EventFinish with
+	// [DONE], when nothing can break the answer any more. Set it before Write.
+	Emit func(llm.Event)
 
 	events   eventReader
 	head     completion
@@ -36,6 +39,7 @@ type Assembler struct {
 	err      error
 	legacy   bool // the answer came as function_call
 	hasAudio bool
+	emitted  int // calls that Emit was given
 }
 
 type assembledCall struct {
@@ -43,6 +47,8 @@ type assembledCall struct {
 	id, name  string
 	arguments []byte
 	custom    bool
+	place     int // among the calls that Emit was given
+	emitted   bool
 }
 
 // Write takes the next bytes of the stream. It always takes all of them and
@@ -109,8 +115,8 @@ func (a *Assembler) Response() *llm.Response {
 	r := &llm.Response{
 		ID: a.head.ID, Model: a.head.Model, SystemFingerprint: a.head.SystemFingerprint,
 		Text: string(a.text), Refusal: string(a.refusal),
-		NativeFinish: a.finish,
-		Usage:        neutralUsage(a.usage), Gaps: slices.Clone(a.gaps),
+		NativeFinish: a.finish, ServiceTier: a.head.ServiceTier,
+		Usage: neutralUsage(a.usage), Gaps: slices.Clone(a.gaps),
 	}
 	for i, c := range a.ordered() {
 		if c.custom {

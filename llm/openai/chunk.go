@@ -14,6 +14,7 @@ func (a *Assembler) event(data []byte) {
 	}
 	if bytes.Equal(bytes.TrimSpace(data), doneData) {
 		a.done = true
+		a.emitEnd()
 		return
 	}
 	var c completion
@@ -53,6 +54,9 @@ func (a *Assembler) identify(c *completion) {
 	if a.head.SystemFingerprint == "" {
 		a.head.SystemFingerprint = c.SystemFingerprint
 	}
+	if c.ServiceTier != "" {
+		a.head.ServiceTier = c.ServiceTier
+	}
 	if isSet(c.Usage) { // the last counts: some providers send running sums
 		a.usage = c.Usage
 	}
@@ -69,10 +73,12 @@ func (a *Assembler) choice(c *choice) {
 	if d.Content != nil && *d.Content != "" && a.grow(len(*d.Content)) {
 		a.begun = true
 		a.text = append(a.text, *d.Content...)
+		a.emit(llm.Event{Kind: llm.EventText, Text: *d.Content})
 	}
 	if d.Refusal != nil && *d.Refusal != "" && a.grow(len(*d.Refusal)) {
 		a.begun = true
 		a.refusal = append(a.refusal, *d.Refusal...)
+		a.emit(llm.Event{Kind: llm.EventRefusal, Text: *d.Refusal})
 	}
 	for i := range d.ToolCalls {
 		a.call(&d.ToolCalls[i])
@@ -109,6 +115,7 @@ func (a *Assembler) call(d *toolCall) {
 			c.name = f.Name
 		}
 		c.arguments = append(c.arguments, f.Arguments...)
+		a.emitCall(c, f.Arguments)
 	}
 }
 

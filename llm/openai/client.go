@@ -41,42 +41,56 @@ const (
 type Client struct {
 	endpoint llm.Endpoint
 	url      string
-	// header and key say who calls.
-	header, key string
-	http        *http.Client
+	who      Authorizer   // nil where nobody asks
+	allowed  func() error // nil where nothing is restricted
+	http     *http.Client
 }
 
 var _ llm.Client = (*Client)(nil)
 
-// NewClient makes a client for ep. key goes out as bearer token, to Azure as
-// api-key; without one no such header is sent. With a nil httpClient it has connections of its
+// NewClient makes a client that calls ep with a key, which goes out as bearer token,
+// to Azure as api-key; without one no such header is sent. For the rest see NewClientAs.
+func NewClient(ep llm.Endpoint, key string, httpClient *http.Client) (*Client, error) {
+	if ep.Auth != "" && ep.Auth != llm.AuthKey {
+		return nil, fmt.Errorf("endpoint %s: auth %q is no key", ep.Name, ep.Auth)
+	}
+	if strings.ContainsAny(key, "\r\n\x00") {
+		return nil, fmt.Errorf("endpoint %s: the API key holds a line break; check api_key_env or api_key_file", ep.Name)
+	}
+	return NewClientAs(ep, keyAuthorizer(ep, key), httpClient)
+}
+
+// NewClientAs makes a client for ep whose every request who authorizes; with a nil
+// who they say nothing of who calls. With a nil httpClient it has connections of its
 // own, enough of them kept open for the endpoint's concurrency. Redirects are
 // never followed: where requests go is decided by the configuration alone.
-func NewClient(ep llm.Endpoint, key string, httpClient *http.Client) (*Client, error) {
+func NewClientAs(ep llm.Endpoint, who Authorizer, httpClient *http.Client) (*Client, error) {
 	base := ep.BaseURL
 	if base == "" {
+		if ep.Auth == llm.AuthSigV4 {
+			return nil, fmt.Errorf("endpoint %s: base_url is missing: what AWS signs for does not go to OpenAI", ep.Name)
+		}
 		base = defaultBaseURL
 	}
 	if err := llm.ValidBaseURL(base); err != nil {
 		return nil, fmt.Errorf("endpoint %s: base_url %w", ep.Name, err)
-	}
-	if strings.ContainsAny(key, "\r\n\x00") {
-		return nil, fmt.Errorf("endpoint %s: the API key holds a line break; check api_key_env or api_key_file", ep.Name)
 	}
 	own := http.Client{Transport: transport(ep.Concurrency)}
 	if httpClient != nil {
 		own = *httpClient
 	}
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	c := &Client{endpoint: ep, url: strings.TrimRight(base, "/") + "/chat/completions", header: "Authorization", http: &own}
-	if key != "" {
-		c.key = "Bearer " + key
-	}
+	c := &Client{endpoint: ep, url: strings.TrimRight(base, "/") + "/chat/completions", who: who, http: &own}
 	if ep.Provider == "azure" {
-		c.url, c.header, c.key = azureURL(ep), "Api-Key", key
+		c.url = azureURL(ep)
 	}
 	return c, nil
 }
+
+// Restrict makes every later call ask check first, whose error the call then returns
+// as it is; nothing is sent, and nobody is asked for credentials. It must not run
+// beside a call.
+func (c *Client) Restrict(check func() error) { c.allowed = check }
 
 // azureURL addresses a deployment, or, under a base URL that ends in /openai/v1,
 // the surface that takes the deployment from the body.
@@ -124,6 +138,7 @@ func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
 	}
 	return &llm.Call{
 		Body: body, Gaps: gaps, Tier: tier, Streamed: !req.Whole,
+		ServiceTier:     llm.ServiceTierOf(req.ServiceTier),
 		MaxInputTokens:  len(body) + unseen(req),
 		MaxOutputTokens: c.maxOutput(req),
 	}, nil
@@ -168,17 +183,16 @@ func (c *Client) maxOutput(req *llm.Request) int {
 
 // Do makes one attempt. See llm.Client.
 func (c *Client) Do(ctx context.Context, call *llm.Call) (*llm.Response, error) {
+	if c.allowed != nil {
+		if err := c.allowed(); err != nil {
+			return nil, err
+		}
+	}
 	a := llm.StartAttempt(ctx, c.endpoint.Timeout, c.endpoint.StallTimeout)
 	defer a.End()
-	req, err := http.NewRequestWithContext(a.Context(), http.MethodPost, c.url, bytes.NewReader(call.Body))
+	req, err := c.request(a, call.Body)
 	if err != nil {
-		return nil, c.fault(&llm.Error{Class: llm.ClassInvalid, Err: fmt.Errorf("make request: %w", err)}, nil)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "text/event-stream, application/json")
-	req.Header.Set("User-Agent", "understudy")
-	if c.key != "" {
-		req.Header.Set(c.header, c.key)
+		return nil, c.fault(err, nil)
 	}
 	a.Restart()
 	answer, err := c.http.Do(req)
@@ -192,9 +206,25 @@ func (c *Client) Do(ctx context.Context, call *llm.Call) (*llm.Response, error) 
 	case answer.StatusCode != http.StatusOK:
 		return nil, c.refusal(answer, a, body)
 	case strings.HasPrefix(answer.Header.Get("Content-Type"), "application/json"):
-		return c.whole(answer, a, body)
+		resp, err := c.whole(answer, a, body)
+		if err == nil && call.Emit != nil {
+			resp.Emit(call.Emit)
+		}
+		return resp, err
 	}
-	return c.stream(answer, a, body)
+	return c.stream(answer, a, body, call.Emit)
+}
+
+// request is the call on the wire, up to who calls.
+func (c *Client) request(a *llm.Attempt, body []byte) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(a.Context(), http.MethodPost, c.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, &llm.Error{Class: llm.ClassInvalid, Err: fmt.Errorf("make request: %w", err)}
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "text/event-stream, application/json")
+	req.Header.Set("User-Agent", "understudy")
+	return req, c.authorize(a, req, body)
 }
 
 // refusal reads an answer that is an error.
@@ -225,8 +255,8 @@ func (c *Client) whole(answer *http.Response, a *llm.Attempt, body io.Reader) (*
 }
 
 // stream reads the answer's events to the terminal one.
-func (c *Client) stream(answer *http.Response, a *llm.Attempt, body io.Reader) (*llm.Response, error) {
-	var asm Assembler
+func (c *Client) stream(answer *http.Response, a *llm.Attempt, body io.Reader, emit func(llm.Event)) (*llm.Response, error) {
+	asm := Assembler{Emit: emit}
 	var timing llm.Timing
 	var broken error
 	piece := make([]byte, pieceSize)

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -128,7 +129,7 @@ func TestProviderThatDoesNotStream(t *testing.T) {
 				}
 				got.Timing = llm.Timing{}
 			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
+			if diff := cmp.Diff(c.want, got, noRaw); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -136,9 +137,15 @@ func TestProviderThatDoesNotStream(t *testing.T) {
 }
 
 func TestNewClientRefuses(t *testing.T) {
+	signed := endpoint("http://127.0.0.1:1")
+	signed.Auth, signed.BaseURL = llm.AuthSigV4, ""
+	if _, err := NewClientAs(signed, func(context.Context, *http.Request, []byte) error { return nil }, nil); err == nil || !strings.Contains(err.Error(), "base_url is missing") {
+		t.Errorf("a signed request to OpenAI: %v", err)
+	}
 	for name, change := range map[string]func(*llm.Endpoint) string{
-		"plain http":           func(ep *llm.Endpoint) string { ep.BaseURL = "http://example.com/v1"; return "" },
-		"a key with a newline": func(*llm.Endpoint) string { return "k\ny" },
+		"a key where another way is set": func(ep *llm.Endpoint) string { ep.Auth = llm.AuthSigV4; return "k" },
+		"plain http":                     func(ep *llm.Endpoint) string { ep.BaseURL = "http://example.com/v1"; return "" },
+		"a key with a newline":           func(*llm.Endpoint) string { return "k\ny" },
 	} {
 		ep := endpoint("http://127.0.0.1:1")
 		key := change(&ep)
@@ -166,13 +173,14 @@ func TestDecodeError(t *testing.T) {
 		{"rate in milliseconds", 429, http.Header{"Retry-After": {"3"}, "Retry-After-Ms": {"250"}}, ``, llm.ClassThrottled, "", [2]time.Duration{250 * time.Millisecond, 250 * time.Millisecond}},
 		{"rate by date", 429, http.Header{"Retry-After": {date}}, ``, llm.ClassThrottled, "", [2]time.Duration{80 * time.Second, 91 * time.Second}},
 		{"an absurd wait", 429, http.Header{"Retry-After": {"1e300"}}, ``, llm.ClassThrottled, "", [2]time.Duration{24 * time.Hour, 24 * time.Hour}},
-		{"quota", 429, nil, string(EncodeError("m", "insufficient_quota", "", "insufficient_quota")), llm.ClassThrottled, "insufficient_quota", [2]time.Duration{}},
+		{"quota", 429, nil, string(EncodeError("m", "insufficient_quota", "", "insufficient_quota")), llm.ClassQuota, "insufficient_quota", [2]time.Duration{}},
 		{"context", 400, nil, string(EncodeError("m", "invalid_request_error", "messages", "context_length_exceeded")), llm.ClassContext, "context_length_exceeded", [2]time.Duration{}},
 		{"context in words", 400, nil, `{"error":{"message":"This model's maximum context length is 8 tokens","type":"BadRequestError","code":400}}`, llm.ClassContext, "400", [2]time.Duration{}},
 		{"filter", 400, nil, `{"error":{"message":"m","type":null,"param":"prompt","code":"content_filter","status":400}}`, llm.ClassFiltered, "content_filter", [2]time.Duration{}},
 		{"other", 422, nil, string(EncodeError("m", "invalid_request_error", "n", "")), llm.ClassInvalid, "invalid_request_error", [2]time.Duration{}},
 		{"timeout", 408, nil, ``, llm.ClassTimeout, "", [2]time.Duration{}},
 		{"server", 500, nil, string(EncodeError("m", "server_error", "", "")), llm.ClassOverloaded, "server_error", [2]time.Duration{}},
+		{"AWS in front of the model", 403, http.Header{"X-Amzn-Errortype": {"AccessDeniedException:http://internal.amazon.com/"}}, `{"message":"m"}`, llm.ClassAccess, "AccessDeniedException", [2]time.Duration{}},
 		{"overloaded, not ours", 529, nil, `not JSON`, llm.ClassOverloaded, "", [2]time.Duration{}},
 	}
 	for _, c := range cases {
@@ -252,5 +260,50 @@ func TestAzure(t *testing.T) {
 				t.Errorf("%+v, %v", resp, err)
 			}
 		})
+	}
+}
+
+// TestBearer: a Bedrock API key at Bedrock's OpenAI-shaped addresses is a key like any
+// other.
+func TestBearer(t *testing.T) {
+	t.Setenv("BEDROCK_KEY", "bedrock-api-key-1")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.RequestURI != "/openai/v1/chat/completions" || r.Header.Get("Authorization") != "Bearer bedrock-api-key-1" || r.Header.Get("X-Amz-Date") != "" {
+			t.Errorf("%s, %v", r.RequestURI, r.Header)
+		}
+		_, _ = io.WriteString(w, events(delta(`{"content":"x"}`), finishChunk, "[DONE]"))
+	}))
+	defer server.Close()
+	ep := endpoint(server.URL)
+	ep.BaseURL, ep.Region, ep.APIKeyEnv = server.URL+"/openai/v1", "us-east-1", "BEDROCK_KEY"
+	if err := ep.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	key, err := ep.Key()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := NewClient(ep, key, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := client.Do(t.Context(), &llm.Call{Body: []byte(`{}`), Streamed: true}); err != nil || resp.Text != "x" {
+		t.Errorf("%+v, %v", resp, err)
+	}
+}
+
+// TestRestrict: what is refused is neither sent nor authorized, and the refusal is the
+// policy's own.
+func TestRestrict(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was sent") }))
+	defer server.Close()
+	client, err := NewClientAs(endpoint(server.URL), func(context.Context, *http.Request, []byte) error { t.Error("somebody was asked"); return nil }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := &llm.Error{Op: "region policy", Class: llm.ClassAccess, NotSent: true}
+	client.Restrict(func() error { return refused })
+	if resp, err := client.Do(t.Context(), &llm.Call{Body: []byte(`{}`)}); err != refused || resp != nil {
+		t.Errorf("%+v, %v", resp, err)
 	}
 }

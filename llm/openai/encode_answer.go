@@ -126,6 +126,8 @@ func appendFunction(b []byte, name, arguments string) []byte {
 	return append(b, '}')
 }
 
+// appendUsage writes the counts as OpenAI does. Reasoning stands there only where it
+// was reported.
 func appendUsage(b []byte, u *llm.Usage) []byte {
 	number := func(key string, n int) {
 		b = append(b, key...)
@@ -138,6 +140,8 @@ func appendUsage(b []byte, u *llm.Usage) []byte {
 	if u.CacheWriteTokens > 0 {
 		number(`,"cache_write_tokens":`, u.CacheWriteTokens)
 	}
-	number(`},"completion_tokens_details":{"reasoning_tokens":`, u.ReasoningTokens)
+	if u.ReasoningTokens != nil {
+		number(`},"completion_tokens_details":{"reasoning_tokens":`, *u.ReasoningTokens)
+	}
 	return append(b, `}}`...)
 }

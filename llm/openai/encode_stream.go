@@ -92,7 +92,6 @@ func (e *StreamEncoder) AppendDone(b []byte) []byte { return append(b, "data: [D
 // AppendError adds an event with the error envelope of err, which ends a stream in
 // place of the terminal event.
 func (e *StreamEncoder) AppendError(b []byte, err error) []byte {
-	message, kind, code := Envelope(err)
-	b = append(append(b, "data: "...), EncodeError(message, kind, "", code)...)
+	b = append(append(b, "data: "...), RefusalOf(err).Envelope()...)
 	return append(b, "\n\n"...)
 }

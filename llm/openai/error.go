@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -10,13 +11,15 @@ import (
 	"understudy/llm"
 )
 
-// envelope is OpenAI's error body. A code may be a number at other providers.
+// envelope is OpenAI's error body. A code may be a number at other providers. What
+// stands in front of AWS's models answers in AWS's own form, without envelope.
 type envelope struct {
 	Error struct {
 		Message string          `json:"message"`
 		Type    string          `json:"type"`
 		Code    json.RawMessage `json:"code"`
 	} `json:"error"`
+	Message string `json:"message"`
 }
 
 // maxMessage is how much of a provider's error text is kept.
@@ -32,7 +35,10 @@ func DecodeError(status int, header http.Header, body []byte) *llm.Error {
 	if code == "" {
 		code = env.Error.Type
 	}
-	message := env.Error.Message
+	if code == "" { // of AWS: its name, which may be followed by an address
+		code, _, _ = strings.Cut(header.Get("X-Amzn-Errortype"), ":")
+	}
+	message := cmp.Or(env.Error.Message, env.Message)
 	if message == "" {
 		message = "the answer has no error message"
 	}
@@ -60,7 +66,7 @@ var codes = map[string]llm.Class{
 	"string_above_max_length":       llm.ClassContext,
 	"content_filter":                llm.ClassFiltered,
 	"content_policy_violation":      llm.ClassFiltered,
-	"insufficient_quota":            llm.ClassThrottled,
+	"insufficient_quota":            llm.ClassQuota,
 	"rate_limit_exceeded":           llm.ClassThrottled,
 	"rate_limit_error":              llm.ClassThrottled,
 	"invalid_api_key":               llm.ClassAccess,
@@ -75,7 +81,7 @@ var codes = map[string]llm.Class{
 	"timeout":                       llm.ClassTimeout,
 	"unsupported_country_region":    llm.ClassAccess,
 	"account_deactivated":           llm.ClassAccess,
-	"billing_hard_limit_reached":    llm.ClassThrottled,
+	"billing_hard_limit_reached":    llm.ClassQuota,
 	"billing_not_active":            llm.ClassAccess,
 	"model_not_available_in_region": llm.ClassNotFound,
 }
@@ -90,6 +96,9 @@ func classOf(status int, code, kind, message string) llm.Class {
 	case http.StatusNotFound:
 		return llm.ClassNotFound
 	case http.StatusTooManyRequests:
+		if codes[code] == llm.ClassQuota || codes[kind] == llm.ClassQuota {
+			return llm.ClassQuota
+		}
 		return llm.ClassThrottled
 	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
 		return llm.ClassTimeout
@@ -112,10 +121,7 @@ func classOf(status int, code, kind, message string) llm.Class {
 	return llm.ClassMalformed
 }
 
-// requestID is the provider's id of the call: OpenAI's header, else Azure's.
+// requestID is the provider's id of the call: OpenAI's header, else Azure's or AWS's.
 func requestID(h http.Header) string {
-	if id := h.Get("X-Request-Id"); id != "" {
-		return id
-	}
-	return h.Get("Apim-Request-Id")
+	return cmp.Or(h.Get("X-Request-Id"), h.Get("Apim-Request-Id"), h.Get("X-Amzn-Requestid"))
 }

@@ -24,7 +24,7 @@ func DecodeResponse(body []byte) (*llm.Response, error) {
 			resp := ch.Message.response()
 			resp.ID, resp.Model, resp.SystemFingerprint = c.ID, c.Model, c.SystemFingerprint
 			resp.Finish, resp.NativeFinish = finishOf(ch.FinishReason, len(resp.ToolCalls)), ch.FinishReason
-			resp.Usage = neutralUsage(c.Usage)
+			resp.Usage, resp.ServiceTier = neutralUsage(c.Usage), c.ServiceTier
 			return resp, nil
 		}
 	}

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 
@@ -14,6 +15,7 @@ type completion struct {
 	Created           int64           `json:"created"`
 	Model             string          `json:"model"`
 	SystemFingerprint string          `json:"system_fingerprint"`
+	ServiceTier       string          `json:"service_tier"`
 	Choices           []choice        `json:"choices"`
 	Usage             json.RawMessage `json:"usage"`
 	Error             json.RawMessage `json:"error"`
@@ -51,12 +53,13 @@ type calledFunction struct {
 type usage struct {
 	PromptTokens        int `json:"prompt_tokens"`
 	CompletionTokens    int `json:"completion_tokens"`
+	TotalTokens         int `json:"total_tokens"`
 	PromptTokensDetails struct {
 		CachedTokens     int `json:"cached_tokens"`
 		CacheWriteTokens int `json:"cache_write_tokens"`
 	} `json:"prompt_tokens_details"`
 	CompletionTokensDetails struct {
-		ReasoningTokens int `json:"reasoning_tokens"`
+		ReasoningTokens *int `json:"reasoning_tokens"`
 	} `json:"completion_tokens_details"`
 }
 
@@ -66,18 +69,31 @@ func neutralUsage(raw json.RawMessage) *llm.Usage {
 	if len(raw) == 0 || json.Unmarshal(raw, &u) != nil || u == nil {
 		return nil
 	}
-	for _, n := range []int{u.PromptTokens, u.CompletionTokens, u.PromptTokensDetails.CachedTokens, u.PromptTokensDetails.CacheWriteTokens, u.CompletionTokensDetails.ReasoningTokens} {
+	reasoning := 0
+	if r := u.CompletionTokensDetails.ReasoningTokens; r != nil {
+		reasoning = *r
+	}
+	for _, n := range []int{u.PromptTokens, u.CompletionTokens, u.PromptTokensDetails.CachedTokens, u.PromptTokensDetails.CacheWriteTokens, reasoning} {
 		if n < 0 || n > math.MaxInt32 {
 			return nil // no such number of tokens; the bill is not known
 		}
 	}
-	return &llm.Usage{
+	n := &llm.Usage{
 		InputTokens:       u.PromptTokens,
 		OutputTokens:      u.CompletionTokens,
 		CachedInputTokens: u.PromptTokensDetails.CachedTokens,
 		CacheWriteTokens:  u.PromptTokensDetails.CacheWriteTokens,
 		ReasoningTokens:   u.CompletionTokensDetails.ReasoningTokens,
+		Raw:               bytes.Clone(raw),
 	}
+	// Some compatible servers count reasoning beside the completion; the total tells.
+	if reasoning > 0 && u.TotalTokens == u.PromptTokens+u.CompletionTokens+reasoning {
+		n.OutputTokens += reasoning
+	}
+	if n.Validate() != nil {
+		return nil // it contradicts itself
+	}
+	return n
 }
 
 // finishOf is the neutral reason for OpenAI's word: calls make "stop", which stands

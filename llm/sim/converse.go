@@ -10,11 +10,14 @@ import (
 
 var modelForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9:/._-]*$`)
 
-// serveBedrock routes one request of the Bedrock runtime.
+// serveBedrock routes one request of the Bedrock runtime, or of its control plane.
 func (s *Server) serveBedrock(w http.ResponseWriter, r *http.Request, start time.Time) {
 	w.Header().Set("X-Amzn-Requestid", uuid())
-	if e := checkSignature(r, start); e != nil {
+	if e := checkSignature(r, start, runtimeService); e != nil {
 		e.write(w, 0)
+		return
+	}
+	if s.serveControl(w, r) {
 		return
 	}
 	// The escaped path: an ARN's own slashes are written as %2F.
@@ -27,12 +30,14 @@ func (s *Server) serveBedrock(w http.ResponseWriter, r *http.Request, start time
 	model, err := url.PathUnescape(rest[:i])
 	operation := rest[i+1:]
 	switch {
-	case operation != "converse" && operation != "converse-stream":
+	case operation != "converse" && operation != "converse-stream" && operation != "count-tokens":
 		unknownOperation().write(w, 0)
 	case r.Method != http.MethodPost:
 		unknownOperation().write(w, 0)
 	case err != nil || len(model) > 2048 || !modelForm.MatchString(model):
 		invalid("The provided model identifier is invalid.").write(w, 0)
+	case operation == "count-tokens":
+		s.serveCount(w, r, model)
 	default:
 		s.serveConverse(w, r, start, model, operation == "converse-stream")
 	}

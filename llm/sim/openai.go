@@ -2,7 +2,9 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,8 +20,18 @@ type oaCall struct {
 	azure  bool
 }
 
-// serveOpenAI routes one request of the OpenAI or Azure OpenAI surface.
+// serveOpenAI routes one request of the OpenAI or Azure OpenAI surface, or, where the
+// request is signed, of Bedrock's OpenAI-shaped one.
 func (s *Server) serveOpenAI(w http.ResponseWriter, r *http.Request, start time.Time) {
+	if signed(r) {
+		w.Header().Set("X-Amzn-Requestid", uuid())
+		if e := checkSignature(r, start, runtimeService, mantleService); e != nil {
+			e.write(w, 0)
+			return
+		}
+		s.routeOpenAI(w, r, start, strings.TrimPrefix(r.URL.Path, "/openai"), "", false)
+		return
+	}
 	h := w.Header()
 	h.Set("X-Request-Id", "req_"+strings.ReplaceAll(uuid(), "-", ""))
 	h.Set("Openai-Version", "2020-10-01")
@@ -37,6 +49,11 @@ func (s *Server) serveOpenAI(w http.ResponseWriter, r *http.Request, start time.
 		e.write(w, 0)
 		return
 	}
+	s.routeOpenAI(w, r, start, path, deployment, azure)
+}
+
+// routeOpenAI serves a request whose caller is known, by its path under any prefix.
+func (s *Server) routeOpenAI(w http.ResponseWriter, r *http.Request, start time.Time, path, deployment string, azure bool) {
 	switch {
 	case path == "/v1/chat/completions" && r.Method == http.MethodPost:
 		s.serveChat(w, r, start, deployment, azure)
@@ -165,10 +182,14 @@ func (s *Server) drawFault(a *ask) *Fault {
 	})
 }
 
-// serveModels lists what the configuration and the answers name.
+// serveModels lists what the configuration and the answers name, but for models
+// without access.
 func (s *Server) serveModels(w http.ResponseWriter) {
+	ids := slices.AppendSeq(slices.Clone(s.answers.models), maps.Keys(s.models.declared))
+	ids = slices.DeleteFunc(ids, s.models.denied)
+	slices.Sort(ids)
 	list := []any{}
-	for _, id := range s.answers.models {
+	for _, id := range slices.Compact(ids) {
 		list = append(list, map[string]any{"id": id, "object": "model", "created": 1712361441, "owned_by": "system"})
 	}
 	w.Header().Set("Content-Type", "application/json")

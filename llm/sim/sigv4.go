@@ -9,16 +9,31 @@ import (
 )
 
 var (
-	credentialForm = regexp.MustCompile(`^[A-Za-z0-9_-]{2,128}/(\d{8})/[a-z0-9-]+/bedrock/aws4_request$`)
+	credentialForm = regexp.MustCompile(`^[A-Za-z0-9_-]{2,128}/(\d{8})/[a-z0-9-]+/(bedrock|bedrock-mantle)/aws4_request$`)
 	signatureForm  = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
 // maxSkew is how old or how early a signature may be.
 const maxSkew = 15 * time.Minute
 
-// checkSignature demands the form of AWS Signature Version 4 (or a bearer key).
-// Any access key is taken: no signature is recomputed, since no secret is known.
-func checkSignature(r *http.Request, now time.Time) *awsError {
+// The services that signatures are made for: of the runtime and the control plane, and
+// of the newer OpenAI-shaped addresses.
+const (
+	runtimeService = "bedrock"
+	mantleService  = "bedrock-mantle"
+)
+
+// signed tells that a request claims to have a signature.
+func signed(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Authorization"), algorithm)
+}
+
+const algorithm = "AWS4-HMAC-SHA256 "
+
+// checkSignature demands the form of AWS Signature Version 4 for one of the services
+// (or a bearer key). Any access key is taken: no signature is recomputed, since no
+// secret is known.
+func checkSignature(r *http.Request, now time.Time, services ...string) *awsError {
 	auth := r.Header.Get("Authorization")
 	if auth == "" {
 		return &awsError{status: 403, name: "MissingAuthenticationTokenException", message: "Missing Authentication Token"}
@@ -29,7 +44,7 @@ func checkSignature(r *http.Request, now time.Time) *awsError {
 		}
 		return nil
 	}
-	rest, ok := strings.CutPrefix(auth, "AWS4-HMAC-SHA256 ")
+	rest, ok := strings.CutPrefix(auth, algorithm)
 	if !ok {
 		return incomplete("Unsupported AWS 'algorithm': '" + strings.SplitN(auth, " ", 2)[0] + "'.")
 	}
@@ -44,8 +59,8 @@ func checkSignature(r *http.Request, now time.Time) *awsError {
 		}
 	}
 	cred := credentialForm.FindStringSubmatch(fields["Credential"])
-	if cred == nil {
-		return incomplete("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/bedrock/aws4_request.")
+	if cred == nil || !slices.Contains(services, cred[2]) {
+		return incomplete("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/" + services[0] + "/aws4_request.")
 	}
 	if !signatureForm.MatchString(fields["Signature"]) {
 		return incomplete("Signature must be 64 lower-case hex digits.")

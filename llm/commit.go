@@ -1,0 +1,93 @@
+package llm
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// A watch passes the events of one call of a chain on and decides, once, between two
+// things: content came and the caller has seen it, or the time for it was over and
+// nothing of this call will ever be seen.
+type watch struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	emit   func(Event)
+	start  time.Time
+	stream bool
+	state  atomic.Int32
+	begun  atomic.Int64 // time to the first content
+}
+
+const (
+	undecided = iota
+	committed
+	expired
+)
+
+// watch begins to wait for the first content of a step.
+func (c *Chain) watch(ctx context.Context, call *Call, s *step, behind int) *watch {
+	w := &watch{emit: call.Emit, start: time.Now(), stream: s.call.Streamed}
+	w.ctx, w.cancel = context.WithCancelCause(ctx)
+	if behind == 0 {
+		return w
+	}
+	wait := c.cfg.FirstContent
+	if !s.call.Streamed { // a whole answer has all its content at once
+		if deadline, ok := ctx.Deadline(); ok {
+			wait = max(wait, time.Until(deadline)/time.Duration(behind+1))
+		}
+	}
+	w.timer = time.AfterFunc(wait, func() {
+		if w.state.CompareAndSwap(undecided, expired) {
+			w.cancel(errStalled)
+		}
+	})
+	return w
+}
+
+// call is the step's call with events that go through the watch.
+func (w *watch) call(prepared *Call) *Call {
+	own := *prepared
+	own.Emit = w.event
+	return &own
+}
+
+// event passes an event on. The first one decides: that it is the finish means that
+// the answer is empty, which is an answer.
+func (w *watch) event(e Event) {
+	if w.state.CompareAndSwap(undecided, committed) {
+		w.begun.Store(int64(time.Since(w.start)))
+		if w.timer != nil {
+			w.timer.Stop()
+		}
+	}
+	if w.state.Load() == committed && w.emit != nil {
+		w.emit(e)
+	}
+}
+
+// committed tells whether the caller has seen something of the answer. Without an
+// Emit of its own the caller sees nothing before the answer is whole.
+func (w *watch) committed() bool { return w.emit != nil && w.state.Load() == committed }
+
+// first is the time to the first content, or to the end where none came; 0 for an
+// answer that does not stream, whose length says nothing of the endpoint.
+func (w *watch) first() time.Duration {
+	switch d := w.begun.Load(); {
+	case !w.stream:
+		return 0
+	case d > 0:
+		return time.Duration(d)
+	}
+	return time.Since(w.start)
+}
+
+// end frees what the watch holds.
+func (w *watch) end() {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+	w.cancel(nil)
+}
