@@ -197,7 +197,7 @@ func fill(t *journal.Trial, call *llm.Call, resp *llm.Response, err error) {
 		a.Status, a.Code, a.RequestID, a.Proposal = e.Status, e.Code, e.RequestID, e.Proposal
 	}
 	t.Gaps = slices.Clip(call.Gaps)
-	t.Class, t.Text, t.Refusal, t.ToolCalls, t.Finish, t.NativeFinish, t.Usage = a.Class, "", "", nil, "", "", nil
+	t.Class, t.Text, t.Refusal, t.ToolCalls, t.Finish, t.NativeFinish, t.Usage, t.ServiceTier = a.Class, "", "", nil, "", "", nil, ""
 	if resp != nil {
 		a.LatencyMS = ms(resp.Timing.Total)
 		if ft := resp.Timing.FirstToken; ft > 0 {
@@ -208,7 +208,7 @@ func fill(t *journal.Trial, call *llm.Call, resp *llm.Response, err error) {
 			a.RequestID = resp.RequestID
 		}
 		t.Text, t.Refusal, t.ToolCalls = resp.Text, resp.Refusal, resp.ToolCalls
-		t.Finish, t.NativeFinish, t.Usage = resp.Finish, resp.NativeFinish, resp.Usage
+		t.Finish, t.NativeFinish, t.Usage, t.ServiceTier = resp.Finish, resp.NativeFinish, resp.Usage, resp.ServiceTier
 		t.Gaps = append(t.Gaps, resp.Gaps...)
 	}
 	t.Attempts = append(t.Attempts, a)

@@ -27,6 +27,7 @@ func (r *Report) document() *document {
 	r.describeMatrix(d)
 	r.describeUnits(d)
 	r.describeRollout(d)
+	describeEndpoints(r.Settings.Endpoints, d)
 	r.Settings.describe(d)
 	describeAccounts(d, r.Accounts)
 	return d

@@ -25,7 +25,13 @@ func submodules() []canary.Submodule {
 }
 
 func settings() Settings {
-	return Settings{PriceTable: "2026-11-22", Config: "0123456789ab", Judges: []Judge{{Submodule: "interview/questions", Endpoint: "nova-pro", Model: "us.amazon.nova-pro-v1:0"}}}
+	no, days, url, checked := "no", 0, "https://provider.example/terms", "2026-11-01"
+	return Settings{PriceTable: "2026-11-22", Config: "0123456789ab", Judges: []Judge{{Submodule: "interview/questions", Endpoint: "nova-pro", Model: "us.amazon.nova-pro-v1:0"}},
+		Endpoints: []Endpoint{
+			{Name: "gpt-4-turbo", Provider: "openai", Model: "gpt-4-turbo", Submodules: []string{"interview/questions", "interview/evaluation"}, Roles: []string{"baseline"}, Destinations: []string{}, Certifications: []string{}},
+			{Name: "llama-3.3-70b", Provider: "bedrock", Model: "us.meta.llama3-3-70b-instruct-v1:0", Submodules: []string{"interview/questions"}, Roles: []string{"candidate"},
+				Destinations: []string{"us-east-1", "us-east-2", "us-west-2"}, DestinationsBy: "table", Training: &no, RetentionDays: &days, Certifications: []string{"ISO 27001", "SOC 2"}, SourceURL: &url, CheckedOn: &checked},
+		}}
 }
 
 // A side is how one endpoint of the fixture answers.

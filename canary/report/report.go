@@ -63,6 +63,7 @@ func (r *Report) Only(submodule string) *Report {
 	only.Units = slices.DeleteFunc(slices.Clone(r.Units), func(u Unit) bool { return !slices.Contains(u.Submodules, submodule) })
 	only.Rollout = slices.DeleteFunc(slices.Clone(r.Rollout), func(g Rung) bool { return g.Submodule != submodule })
 	only.Settings.Judges = slices.DeleteFunc(slices.Clone(r.Settings.Judges), func(j Judge) bool { return j.Submodule != submodule && j.Submodule != canary.Any })
+	only.Settings.Endpoints = endpointsOf(r.Settings.Endpoints, submodule)
 	only.Settings.Controls = slices.DeleteFunc(slices.Clone(r.Settings.Controls), func(c Control) bool { return c.Submodule != submodule })
 	return &only
 }

@@ -16,6 +16,8 @@ type Settings struct {
 	Config string `json:"config"`
 	// Judges by sub-module.
 	Judges []Judge `json:"judges"`
+	// Endpoints that have a role somewhere.
+	Endpoints []Endpoint `json:"endpoints"`
 }
 
 // A Judge is the endpoint that judges a sub-module.
@@ -61,6 +63,9 @@ func terms(s Settings, c *canary.Config, rows []Row, submodules canary.Submodule
 	}
 	if t.Judges == nil {
 		t.Judges = []Judge{}
+	}
+	if t.Endpoints == nil {
+		t.Endpoints = []Endpoint{}
 	}
 	for i := range rows {
 		if e := submodules.Find(rows[i].Submodule); e != nil && e.Control != "" {

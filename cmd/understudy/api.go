@@ -138,6 +138,14 @@ func (c *Config) reportSettings() report.Settings {
 	if b, err := json.Marshal(c); err == nil {
 		s.Config = fmt.Sprintf("%x", sha256.Sum256(b))[:12]
 	}
+	_, submodules := c.parts()
+	for _, m := range c.models() {
+		if len(m.Roles) > 0 {
+			s.Endpoints = append(s.Endpoints, report.Endpoint{Name: m.Endpoint, Provider: m.Provider, Model: m.Model, Submodules: submodules[m.Endpoint], Roles: m.Roles,
+				Destinations: orEmpty(m.Destinations), DestinationsBy: m.DestinationsBy, Training: m.Training, RetentionDays: m.RetentionDays,
+				Certifications: m.Certifications, SourceURL: m.SourceURL, CheckedOn: m.CheckedOn})
+		}
+	}
 	for _, sub := range c.Submodules {
 		if ep, _, ok := c.judgeOf(sub); ok && c.judged(sub) {
 			s.Judges = append(s.Judges, report.Judge{Submodule: sub.Name, Endpoint: ep.Name, Model: ep.Model, Prompts: c.Judge.PromptsHash(c.metrics(sub))})

@@ -93,7 +93,7 @@ func structKeys(t reflect.Type, prefix string, out map[string]bool) {
 			structKeys(ft.Elem(), prefix+name+".", out)
 		case name == "labels": // inline tables
 			out[prefix+name] = true
-		case ft == reflect.TypeFor[llm.Price]() || ft.Kind() != reflect.Struct:
+		case ft == reflect.TypeFor[llm.Price]() || ft == reflect.TypeFor[llm.Entra]() || ft.Kind() != reflect.Struct:
 			out[prefix+name] = true
 		default:
 			structKeys(ft, prefix+name+".", out)

@@ -202,23 +202,27 @@ func (p *pricing) endpoint(cfg *Config, ep llm.Endpoint) []priceLine {
 
 func (p *pricing) table(e *env, lines []priceLine) {
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
-	head := "MODEL\tPROVIDER\tWHERE\tTIER\tINPUT\tOUTPUT\tCACHE READ\tWRITE 5m\tWRITE 1h\tCHECKED\tSOURCE"
+	head := "MODEL\tPROVIDER\tWHERE\tTIER\tINPUT\tOUTPUT\tCACHE READ\tWRITE 5m\tWRITE 1h"
 	if p.input+p.output > 0 {
 		head = fmt.Sprintf("%s\tCALL OF %d + %d", head, p.input, p.output)
 	}
-	fmt.Fprintln(w, head)
+	fmt.Fprintln(w, head+"\tCHECKED\tSOURCE")
 	for _, l := range lines {
 		model := strings.Join(l.Models, " ")
 		if l.Endpoint != "" {
 			model = l.Endpoint + " (" + model + ")"
 		}
 		where := strings.TrimSpace(l.Profile + " " + strings.Join(l.Regions, " "))
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", model, l.Provider, dash(where), dash(string(l.Tier)), usd(l.Input), usd(l.Output),
-			usd(l.CacheRead), usd(l.CacheWrite5m), usd(l.CacheWrite1h), dash(l.CheckedOn), l.Source)
+		input := usd(l.Input)
+		if l.PerCall != nil {
+			input = cost(l.PerCall) + " a call"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", model, l.Provider, dash(where), dash(string(l.Tier)), input, usd(l.Output),
+			usd(l.CacheRead), usd(l.CacheWrite5m), usd(l.CacheWrite1h))
 		if p.input+p.output > 0 {
 			fmt.Fprintf(w, "\t%s", cost(l.Cost))
 		}
-		fmt.Fprintln(w)
+		fmt.Fprintf(w, "\t%s\t%s\n", dash(l.CheckedOn), l.Source)
 	}
 	w.Flush()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"understudy/llm"
@@ -37,27 +38,37 @@ func (c *Config) called() []llm.Endpoint {
 
 // rolesOf gives what each endpoint is to the sub-modules, by its name.
 func (c *Config) rolesOf() map[string][]string {
-	roles := map[string][]string{}
-	seen := map[string]bool{}
-	add := func(name, role string) {
-		if !seen[name+" "+role] {
-			seen[name+" "+role] = true
+	roles, _ := c.parts()
+	return roles
+}
+
+// parts gives the roles of each endpoint, and the sub-modules in which it has them.
+func (c *Config) parts() (roles, submodules map[string][]string) {
+	roles, submodules = map[string][]string{}, map[string][]string{}
+	add := func(name, role, submodule string) {
+		if !slices.Contains(roles[name], role) {
 			roles[name] = append(roles[name], role)
+		}
+		if !slices.Contains(submodules[name], submodule) {
+			submodules[name] = append(submodules[name], submodule)
 		}
 	}
 	for _, s := range c.Submodules {
-		add(s.Baseline, "baseline")
+		add(s.Baseline, "baseline", s.Name)
 		for _, name := range s.Candidates {
-			add(name, "candidate")
+			add(name, "candidate", s.Name)
 		}
 		if ep, ok := c.controlOf(s); ok {
-			add(ep.Name, "control")
+			add(ep.Name, "control", s.Name)
+		}
+		if ep, _, ok := c.judgeOf(s); ok && c.judged(s) {
+			add(ep.Name, "judge", s.Name)
 		}
 	}
 	for _, name := range c.Judge.Endpoints {
-		add(name, "judge")
+		add(name, "judge", "")
 	}
-	return roles
+	return roles, submodules
 }
 
 // routes are the endpoint in each of its regions.

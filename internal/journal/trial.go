@@ -79,6 +79,8 @@ type Trial struct {
 	// attempts; nil where unknown.
 	Usage   *llm.Usage `json:"usage"`
 	CostUSD *float64   `json:"cost_usd"`
+	// ServiceTier is the provider's word for the tier that served the last attempt.
+	ServiceTier string `json:"service_tier,omitempty"`
 	// Attempts are all calls made, first to last; the trial's latency is the
 	// last one's.
 	Attempts []Attempt `json:"attempts,omitempty"`
