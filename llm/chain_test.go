@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"understudy/llm"
+	"understudy/llm/openai"
 	"understudy/llm/sim"
 )
 
@@ -390,5 +392,113 @@ func TestChainIsSafeForManyCallers(t *testing.T) {
 	}
 	if n == 0 || n != told.Load() {
 		t.Errorf("%d activations, the hook was told of %d", n, told.Load())
+	}
+}
+
+// TestChainEndsWithItsDeadline: when it is over nobody else is asked.
+func TestChainEndsWithItsDeadline(t *testing.T) {
+	leakless(t)
+	ch := newChained(t, rig{candidate: []sim.Fault{{Kind: sim.FaultStall, ForMS: forever}}, cfg: func(c *llm.ChainConfig) { c.Deadline, c.FirstContent = 200*time.Millisecond, time.Minute }})
+	o := ch.stream(t.Context(), t, question(askText))
+	if llm.ClassOf(o.err) != llm.ClassTimeout || ch.calls() != [3]int{1, 0, 0} || len(ch.Counts()) > 0 {
+		t.Errorf("%s, calls %v, activations %v", llm.ClassOf(o.err), ch.calls(), ch.Counts())
+	}
+}
+
+// TestChainHidesNothingFromAFilter: what a content filter stopped is not shown to
+// another model.
+func TestChainHidesNothingFromAFilter(t *testing.T) {
+	leakless(t)
+	filter := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write(openai.EncodeError("stopped", "invalid_request_error", "prompt", "content_filter"))
+	}))
+	t.Cleanup(filter.Close)
+	ep := patient()
+	ep.Model = "gpt-4o"
+	first := must(spokes[1].client(ep, filter.URL, filter.Client()))(t)
+	baseline := newStage(t, spokes[0], ep, sim.Persona{})
+	ch := must(llm.NewChain([]llm.Link{{Name: "first", Client: first}, {Name: "baseline", Client: baseline.client}}, llm.DefaultChainConfig()))(t)
+	call := must(ch.Prepare(question(askText)))(t)
+	if _, err := ch.Do(t.Context(), call); llm.ClassOf(err) != llm.ClassFiltered || len(ch.Counts()) > 0 || baseline.sim.Stats()[baseline.model].Calls > 0 {
+		t.Errorf("%v, activations %v", err, ch.Counts())
+	}
+}
+
+// TestChainBoundsAllItsLinks: each of them may be billed.
+func TestChainBoundsAllItsLinks(t *testing.T) {
+	ch := newChained(t, rig{otherRegion: true})
+	req := question(askText)
+	all := must(ch.Prepare(req))(t)
+	in, out := 0, 0
+	for _, s := range []*stage{ch.candidate, ch.region, ch.baseline} {
+		call := must(s.client.Prepare(req))(t)
+		in, out = in+call.MaxInputTokens, out+call.MaxOutputTokens
+	}
+	if all.MaxInputTokens != in || all.MaxOutputTokens != out || in == 0 || out == 0 {
+		t.Errorf("bounds %d and %d, want %d and %d", all.MaxInputTokens, all.MaxOutputTokens, in, out)
+	}
+}
+
+// TestBreakerKnowsNoSlowWholeAnswers: how long an answer takes that does not stream says
+// how long it is.
+func TestBreakerKnowsNoSlowWholeAnswers(t *testing.T) {
+	leakless(t)
+	ch := newChained(t, rig{candidate: []sim.Fault{{Kind: sim.FaultStall, ForMS: 60}}, cfg: func(c *llm.ChainConfig) {
+		c.Breaker.MinCalls, c.Breaker.SlowAfter = 2, 20*time.Millisecond
+	}})
+	req := question(askText)
+	req.Whole = true
+	for range 4 {
+		if o := ch.stream(t.Context(), t, req); o.err != nil || o.resp.Endpoint != "candidate" {
+			t.Errorf("got %+v, %v", o.resp, o.err)
+		}
+	}
+	if ch.Open("candidate") {
+		t.Error("the breaker is open")
+	}
+}
+
+// TestEmitSpeaksTheRequestsTerms: a tool has the request's name, and what must be whole
+// before it can be put right comes in one go.
+func TestEmitSpeaksTheRequestsTerms(t *testing.T) {
+	leakless(t)
+	ask := func(s script, req *llm.Request) (*llm.Response, []llm.Event) {
+		server := httptest.NewServer(bedrockHandler(t, s))
+		defer server.Close()
+		ep := patient()
+		client := wires[1].client(t, server.URL, ep)
+		call := must(client.Prepare(req))(t)
+		var events []llm.Event
+		call.Emit = func(e llm.Event) { events = append(events, e) }
+		resp, err := client.Do(t.Context(), call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkEvents(t, resp, err, events)
+		return resp, events
+	}
+	req := question("Weather?")
+	req.Tools[0].Name = "get.weather"
+	wire := must(wires[1].client(t, "http://127.0.0.1:1", patient()).Prepare(req))(t)
+	_, after, _ := strings.Cut(string(wire.Body), `"toolSpec":{"name":"`)
+	name, _, _ := strings.Cut(after, `"`)
+	resp, _ := ask(script{calls: []llm.ToolCall{{ID: "t1", Name: name, Arguments: oslo}}, finish: llm.FinishToolCalls, usage: usage}, req)
+	if name == "get.weather" || len(resp.ToolCalls) != 1 || resp.ToolCalls[0].Name != "get.weather" {
+		t.Errorf("%q came back as %+v", name, resp.ToolCalls)
+	}
+
+	req = question("Weather?")
+	req.Tools = nil
+	req.ResponseFormat = &llm.ResponseFormat{Type: "json_schema", Name: "answer", Schema: []byte(`{"type":"object","properties":{"city":{"type":"string"}}}`)}
+	wire = must(wires[1].client(t, "http://127.0.0.1:1", patient()).Prepare(req))(t)
+	if wire.Tier != llm.TierTool {
+		t.Fatalf("tier %s", wire.Tier)
+	}
+	_, after, _ = strings.Cut(string(wire.Body), `"toolSpec":{"name":"`)
+	name, _, _ = strings.Cut(after, `"`)
+	resp, events := ask(script{calls: []llm.ToolCall{{ID: "t1", Name: name, Arguments: `{"city":"Oslo"}`}}, finish: llm.FinishToolCalls, usage: usage}, req)
+	if resp.Text != `{"city":"Oslo"}` || events[0].Kind != llm.EventText {
+		t.Errorf("%+v, events %+v", resp, events)
 	}
 }

@@ -34,11 +34,11 @@ func (c *PriceConfig) Table() (*PriceTable, error) {
 	}
 	text, err := os.ReadFile(c.File)
 	if err != nil {
-		return nil, fmt.Errorf("file: read prices: %w", err)
+		return nil, fmt.Errorf("file cannot be read: %w", err)
 	}
 	own, err := ParsePrices(c.File, string(text))
 	if err != nil {
-		return nil, fmt.Errorf("file: %w", err)
+		return nil, fmt.Errorf("file is no table of prices: %w", err)
 	}
 	return BuiltinPrices().With(own), nil
 }

@@ -319,6 +319,22 @@ func TestLongPrompts(t *testing.T) {
 	})
 }
 
+// TestBoundKnowsTheTiers: the provider may serve in a dearer tier than asked for, but
+// never as a batch.
+func TestBoundKnowsTheTiers(t *testing.T) {
+	r := llm.NewRates(llm.Price{Input: 1, Output: 1})
+	r.Tiers[llm.TierBatch] = llm.Price{Input: 50, Output: 50}
+	if usd, ok := r.Bound(llm.TierStandard, 1_000_000, 0); !ok || usd != 1 {
+		t.Errorf("bound %v", usd)
+	}
+	r.Tiers[llm.TierPriority] = llm.Price{Input: 2, Output: 2}
+	for _, asked := range []llm.ServiceTier{"", llm.TierStandard, llm.TierPriority} {
+		if usd, ok := r.Bound(asked, 1_000_000, 0); !ok || usd != 2 {
+			t.Errorf("bound of a call in tier %q: %v", asked, usd)
+		}
+	}
+}
+
 // TestMonthlyEndpoint: an endpoint that is paid by the month costs its share for each
 // call, whatever the tokens, or as if on demand.
 func TestMonthlyEndpoint(t *testing.T) {

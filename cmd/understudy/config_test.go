@@ -249,7 +249,18 @@ func TestBadConfig(t *testing.T) {
 		"judge nobody knows": {edit: func(s string) string {
 			return strings.Replace(judgedBy(s, "amazon.nova-pro-v1:0"), `endpoints = ["judge"]`, `endpoints = ["jugde"]`, 1)
 		}, want: []string{"[judge]", `"jugde" has no [[endpoint]] section`}},
-		"judge without a price": {edit: func(s string) string { return judgedBy(s, "amazon.nova-ultra-v9:0") }, want: []string{"no known price"}},
+		"paid by the month": {edit: func(s string) string {
+			return strings.Replace(s, "latency_mean_ms = 500", "cost_ratio = 0.4", 1) + "fixed_usd_month = 5000\n"
+		}, want: []string{`"cand", which is paid by the month`, `cost_basis = "share"`}},
+		"share of nothing": {edit: func(s string) string { return s + "fixed_usd_month = 5000\ncost_basis = \"share\"\n" },
+			want: []string{"calls_month"}},
+		"cost basis without a month": {edit: func(s string) string { return s + "cost_basis = \"tokens\"\n" }, want: []string{"fixed_usd_month"}},
+		"auth of another provider":   {edit: func(s string) string { return s + "auth = \"sigv4\"\n" }, want: []string{`auth "sigv4"`, `provider "openai"`}},
+		"the other region is the same": {edit: func(s string) string { return s + "failover_region = \"us-east-1\"\n" },
+			want: []string{"failover_region"}},
+		"price file that is not there": {edit: func(s string) string { return s + "[prices]\nfile = \"/nowhere.toml\"\n" }, want: []string{":23:", "/nowhere.toml"}},
+		"compliance of no day":         {edit: func(s string) string { return s + "checked_on = \"last week\"\n" }, want: []string{"checked_on"}},
+		"judge without a price":        {edit: func(s string) string { return judgedBy(s, "amazon.nova-ultra-v9:0") }, want: []string{"no known price"}},
 		"metric nobody knows": {edit: func(s string) string {
 			return strings.Replace(judgedBy(s, "amazon.nova-pro-v1:0"), "correctness", "wit", 1)
 		}, want: []string{`no metric "wit"`, "[[judge.metric]]"}},

@@ -3,6 +3,7 @@ package openai
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -305,5 +306,37 @@ func TestRestrict(t *testing.T) {
 	client.Restrict(func() error { return refused })
 	if resp, err := client.Do(t.Context(), &llm.Call{Body: []byte(`{}`)}); err != refused || resp != nil {
 		t.Errorf("%+v, %v", resp, err)
+	}
+}
+
+// TestCredentialsAreNoCall: a connection to whoever gives out credentials is none of the
+// call's, which ends when the caller leaves all the same.
+func TestCredentialsAreNoCall(t *testing.T) {
+	keeper := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer keeper.Close()
+	who := func(ctx context.Context, _ *http.Request, _ []byte) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, keeper.URL, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := keeper.Client().Do(req)
+		if err != nil {
+			return err
+		}
+		return resp.Body.Close()
+	}
+	client, err := NewClientAs(endpoint("http://127.0.0.1:1"), who, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for _, want := range []llm.Class{llm.ClassNetwork, llm.ClassCancelled} {
+		_, err = client.Do(ctx, &llm.Call{Body: []byte(`{}`)})
+		var e *llm.Error
+		if !errors.As(err, &e) || e.Class != want || !e.NotSent {
+			t.Errorf("%v, want %s", err, want)
+		}
+		cancel()
 	}
 }
