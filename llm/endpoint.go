@@ -214,6 +214,9 @@ func (e *Endpoint) validateAuth(errs *faults) {
 		if e.Provider != "openai" || e.Region == "" {
 			errs.add("auth \"sigv4\" is for provider \"openai\" at one of Bedrock's own addresses, and needs region")
 		}
+		if e.APIKeyEnv != "" || e.APIKeyFile != "" {
+			errs.add("auth \"sigv4\" signs with AWS credentials; an API key of Bedrock goes without auth")
+		}
 	case AuthEntra:
 		if e.Provider != "azure" {
 			errs.add("auth \"entra\" is for provider \"azure\"")

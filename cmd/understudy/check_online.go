@@ -120,11 +120,13 @@ func (o *onlineCheck) addresses(ctx context.Context) {
 
 // addressOf is where calls of an endpoint go.
 func addressOf(ep llm.Endpoint) string {
-	switch {
-	case ep.BaseURL != "":
+	if ep.BaseURL != "" {
 		return ep.BaseURL
-	case onAWS(ep):
-		return "https://bedrock-runtime." + ep.Region + ".amazonaws.com"
+	}
+	if onAWS(ep) {
+		if base, _, err := bedrock.OpenAIAddress(ep); err == nil { // the same host serves both wires
+			return base
+		}
 	}
 	return "https://api.openai.com"
 }

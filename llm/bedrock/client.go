@@ -58,7 +58,7 @@ func NewClient(ep llm.Endpoint, who Credentials, httpClient *http.Client) (*Clie
 		}
 	}
 	options := bedrockruntime.Options{
-		Region: region(ep), Credentials: who.Provider, HTTPClient: tap{oneHop(httpClient, ep.Concurrency)}, Retryer: aws.NopRetryer{},
+		Region: region(ep), Credentials: who.untraced(), HTTPClient: tap{oneHop(httpClient, ep.Concurrency)}, Retryer: aws.NopRetryer{},
 	}
 	if ep.BaseURL != "" {
 		options.BaseEndpoint = aws.String(ep.BaseURL)

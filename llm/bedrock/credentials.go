@@ -40,6 +40,21 @@ func LoadCredentials(ctx context.Context, ep llm.Endpoint) (Credentials, error) 
 	return Credentials{Provider: cfg.Credentials}, nil
 }
 
+// untraced gives the provider contexts without values: a connection that is made to
+// fetch credentials must not be counted as the call having been sent.
+func (who Credentials) untraced() aws.CredentialsProvider {
+	if who.Provider == nil {
+		return nil
+	}
+	return aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) { return who.Provider.Retrieve(alone{ctx}) })
+}
+
+// alone is a context without its values.
+type alone struct{ context.Context }
+
+// Value has nothing to give.
+func (alone) Value(any) any { return nil }
+
 // defaultRegion signs for an endpoint whose base_url is set and region is not.
 const defaultRegion = "us-east-1"
 
