@@ -76,7 +76,7 @@ func (o *onlineCheck) run(ctx context.Context) error {
 	var probes []probe
 	for _, ep := range o.cfg.called() {
 		for _, route := range routes(ep) {
-			if o.control(ctx, route) {
+			if o.credentials(ctx, route) && o.control(ctx, route) {
 				probes = append(probes, o.prepare(ctx, route)...)
 			}
 		}
@@ -163,6 +163,40 @@ func (o *onlineCheck) address(ctx context.Context, client *http.Client, seen map
 		state, hint = stateWarn, "; set the clock of this machine"
 	}
 	o.add(state, subject, "clock", "there it is %s off from here%s", skew, hint)
+}
+
+// credentials looks for what says who calls; false where there is nothing.
+func (o *onlineCheck) credentials(ctx context.Context, ep llm.Endpoint) bool {
+	subject := "endpoint " + ep.Name
+	if !onAWS(ep) {
+		switch key, err := ep.Key(); {
+		case err != nil:
+			o.add(stateFail, subject, "credentials", "%v", err)
+			return false
+		case key != "":
+			o.add(stateOK, subject, "credentials", "there is a key at %s", ep.APIKeyEnv+ep.APIKeyFile)
+		}
+		return true // else the call tells
+	}
+	subject += " in " + ep.Region
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
+	defer cancel()
+	who, err := o.who(ctx, ep)
+	switch {
+	case err != nil:
+		o.add(stateFail, subject, "credentials", "%v", err)
+		return false
+	case who.APIKey != "":
+		o.add(stateOK, subject, "credentials", "there is a key at %s", ep.APIKeyEnv+ep.APIKeyFile)
+		return true
+	}
+	found, err := who.Provider.Retrieve(ctx)
+	if err != nil {
+		o.add(stateFail, subject, "credentials", "the AWS chain has none (environment, shared files, role): %v", err)
+		return false
+	}
+	o.add(stateOK, subject, "credentials", "from %s", found.Source)
+	return true
 }
 
 // control asks Bedrock's control plane about the model and its regions; false where the

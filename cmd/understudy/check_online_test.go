@@ -99,13 +99,15 @@ func TestCheckOnline(t *testing.T) {
 		t.Errorf("exit %d: %s", code, errs)
 	}
 	for key, say := range map[string]string{
-		"nats: reach":                          "embedded",
-		"upstream openai: reach":               "answers in",
-		"upstream openai: clock":               "off from here",
-		"endpoint llama in us-east-1: regions": "us-east-1, us-east-2, us-west-2 (by control plane)",
-		"endpoint llama in us-east-1: model":   "listed as ACTIVE",
-		"endpoint llama in us-east-1: call":    "tokens of input by the service's own count",
-		"endpoint same-model: call":            "answered in",
+		"nats: reach":                              "embedded",
+		"upstream openai: reach":                   "answers in",
+		"endpoint same-model: credentials":         "ONLINE_KEY",
+		"endpoint llama in us-east-1: credentials": "from EnvConfigCredentials",
+		"upstream openai: clock":                   "off from here",
+		"endpoint llama in us-east-1: regions":     "us-east-1, us-east-2, us-west-2 (by control plane)",
+		"endpoint llama in us-east-1: model":       "listed as ACTIVE",
+		"endpoint llama in us-east-1: call":        "tokens of input by the service's own count",
+		"endpoint same-model: call":                "answered in",
 	} {
 		if f := found[key]; f.State != stateOK || !strings.Contains(f.Text, say) {
 			t.Errorf("%s: %+v, want it to say %q", key, f, say)
@@ -164,6 +166,15 @@ func TestCheckOnlineFindsFaults(t *testing.T) {
 		found, errs, code := findings(t, "--config", file, "--yes")
 		if f := found["endpoint llama in us-east-1: call"]; code != exitUnreachable || f.State != stateFail {
 			t.Errorf("exit %d, %+v; %s", code, f, errs)
+		}
+	})
+	t.Run("no credentials", func(t *testing.T) {
+		file, bedrock := onlineSims(t, sim.Config{}, "")
+		t.Setenv("AWS_ACCESS_KEY_ID", "")
+		t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+		found, _, code := findings(t, "--config", file, "--yes")
+		if f := found["endpoint llama in us-east-1: credentials"]; code != exitFailed || f.State != stateFail || !strings.Contains(f.Text, "AWS chain") || len(bedrock.Stats()) != 0 {
+			t.Errorf("exit %d, %+v", code, f)
 		}
 	})
 	t.Run("a region that is not allowed", func(t *testing.T) {
