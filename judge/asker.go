@@ -129,7 +129,7 @@ func (a *asker) call(ctx context.Context, q *question, short bool, purse *journa
 		a.inFlight.Add(1)
 		resp, err := a.judge.Client.Do(ctx, call)
 		a.inFlight.Add(-1)
-		usd, known := money.Book(&a.judge.Rates, resp, err)
+		usd, known := money.Book(&a.judge.Rates, call.ServiceTier, resp, err)
 		said.calls, said.usd, said.known = said.calls+1, said.usd+usd, said.known && known
 		class := llm.ClassOf(err)
 		a.counts.call(a.judge.Endpoint.Name, string(class))

@@ -287,6 +287,22 @@ func (e *Endpoint) validateFacts(errs *faults) {
 	}
 }
 
+// hostOfBedrock is the form of Bedrock's own OpenAI-shaped addresses, of which VPC
+// endpoints have a longer name.
+var hostOfBedrock = regexp.MustCompile(`(^|\.)bedrock-(runtime|runtime-fips|mantle)\.([a-z0-9-]+)\.(vpce\.)?(amazonaws\.com|amazonaws\.com\.cn|api\.aws)$`)
+
+// AWSRegion is the region of AWS in which calls of the endpoint arrive, by its provider,
+// its signature or the host of its address; ok is false where it is not on AWS. The
+// region is "" where only the endpoint's own section could say it, and does not.
+func (e *Endpoint) AWSRegion() (region string, ok bool) {
+	if u, err := url.Parse(e.BaseURL); err == nil {
+		if m := hostOfBedrock.FindStringSubmatch(strings.ToLower(u.Hostname())); m != nil {
+			return m[3], true
+		}
+	}
+	return e.Region, e.Provider == "bedrock" || e.Auth == AuthSigV4
+}
+
 // Key reads the endpoint's API key from where the configuration says it is. An
 // endpoint without either reference has no key, which is no error.
 func (e *Endpoint) Key() (string, error) {

@@ -51,12 +51,20 @@ func (p *Price) UnmarshalTOML(data any) error {
 	var read Price
 	seen := map[string]bool{}
 	for key, v := range table {
+		if key == "long" {
+			long, err := longPrompt(v)
+			if err != nil {
+				return err
+			}
+			read.Long = long
+			continue
+		}
 		n, err := number(v)
 		if err != nil {
 			return fmt.Errorf("price.%s %w", key, err)
 		}
 		if !read.set(key, n) {
-			return fmt.Errorf("price has an unknown key %q: input, output, cache_read, cache_write_5m and cache_write_1h, in USD per million tokens", key)
+			return fmt.Errorf("price has an unknown key %q: input, output, cache_read, cache_write_5m and cache_write_1h, in USD per million tokens, and long", key)
 		}
 		seen[key] = true
 	}
@@ -65,6 +73,23 @@ func (p *Price) UnmarshalTOML(data any) error {
 	}
 	*p = read
 	return nil
+}
+
+// longPrompt reads the table { above = …, input_times = …, output_times = … }.
+func longPrompt(data any) (*LongPrompt, error) {
+	table, _ := data.(map[string]any)
+	var values [3]float64
+	for i, key := range []string{"above", "input_times", "output_times"} {
+		n, err := number(table[key])
+		if err != nil {
+			return nil, fmt.Errorf("price.long.%s %w: long is { above = 200000, input_times = 2, output_times = 1.5 }", key, err)
+		}
+		values[i] = n
+	}
+	if len(table) != len(values) {
+		return nil, errors.New("price.long has an unknown key: above, input_times and output_times")
+	}
+	return &LongPrompt{Above: int(values[0]), InputTimes: values[1], OutputTimes: values[2]}, nil
 }
 
 // set sets a part by its key; false for an unknown key.
@@ -198,6 +223,18 @@ func (r *Rates) Cost(u Usage, tier ServiceTier) (usd float64, known bool) {
 		return 0, false
 	}
 	return p.Cost(u)
+}
+
+// Bill is Cost for a call that asked for one tier and was told of another: where the
+// answer does not say which served it (an empty word), the dearer of the standard
+// tier and the one asked for counts.
+func (r *Rates) Bill(u Usage, asked ServiceTier, served string) (usd float64, known bool) {
+	if served != "" {
+		return r.Cost(u, ServiceTierOf(served))
+	}
+	usd, known = r.Cost(u, TierStandard)
+	other, also := r.Cost(u, asked)
+	return max(usd, other), known && also
 }
 
 // Bound is the most in USD that a call of so many tokens can cost which asks for

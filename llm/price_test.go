@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/BurntSushi/toml"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
@@ -331,6 +332,75 @@ func TestBoundKnowsTheTiers(t *testing.T) {
 	for _, asked := range []llm.ServiceTier{"", llm.TierStandard, llm.TierPriority} {
 		if usd, ok := r.Bound(asked, 1_000_000, 0); !ok || usd != 2 {
 			t.Errorf("bound of a call in tier %q: %v", asked, usd)
+		}
+	}
+}
+
+// TestBillWithoutATier: an answer that does not say which tier served it costs the
+// dearer of the standard tier and the one that was asked for.
+func TestBillWithoutATier(t *testing.T) {
+	r := llm.NewRates(llm.Price{Input: 2, Output: 2})
+	r.Tiers[llm.TierPriority], r.Tiers[llm.TierFlex] = llm.Price{Input: 4, Output: 4}, llm.Price{Input: 1, Output: 1}
+	u := llm.Usage{InputTokens: 1_000_000}
+	for _, c := range []struct {
+		asked  llm.ServiceTier
+		served string
+		want   float64 // 0 for not known
+	}{
+		{"", "", 2}, {llm.TierStandard, "", 2}, {llm.TierPriority, "", 4}, {llm.TierFlex, "", 2}, {"scale", "", 0},
+		{llm.TierPriority, "default", 2}, {llm.TierPriority, "priority", 4}, {"", "flex", 1}, {"", "scale", 0},
+	} {
+		if usd, known := r.Bill(u, c.asked, c.served); known != (c.want > 0) || known && usd != c.want {
+			t.Errorf("asked %q, served %q: %v, known %t; want %v", c.asked, c.served, usd, known, c.want)
+		}
+	}
+}
+
+// TestOwnPriceKeepsLongPrompts: a price of the endpoint's section does not make long
+// prompts cheaper, unless it says how dear they are.
+func TestOwnPriceKeepsLongPrompts(t *testing.T) {
+	ep := llm.DefaultEndpoint()
+	ep.Provider, ep.Model, ep.Region = "bedrock", "us.anthropic.claude-sonnet-4-20250514-v1:0", "us-east-1"
+	ep.Price = &llm.Price{Input: 1, Output: 1}
+	for want, long := range map[float64]*llm.LongPrompt{0.5: nil, 0.75: {Above: 100, InputTimes: 3, OutputTimes: 3}} {
+		ep.Price.Long = long
+		rates, _ := llm.BuiltinPrices().Rates(&ep)
+		if usd, ok := rates.Cost(llm.Usage{InputTokens: 250_000}, ""); !ok || !close9(usd, want) {
+			t.Errorf("%+v: %v, want %v", long, usd, want)
+		}
+	}
+	var read struct{ Price llm.Price }
+	if _, err := toml.Decode(`price = { input = 1, output = 2, cache_read = 0.1, long = { above = 200000, input_times = 2, output_times = 1.5 } }`, &read); err != nil ||
+		read.Price.Long == nil || *read.Price.Long != (llm.LongPrompt{Above: 200_000, InputTimes: 2, OutputTimes: 1.5}) || *read.Price.CacheRead != 0.1 {
+		t.Errorf("%+v, %v", read.Price, err)
+	}
+	for _, bad := range []string{`{ above = 2 }`, `3`, `{ above = 2, input_times = 2, output_times = 2, else = 2 }`} {
+		if _, err := toml.Decode(`price = { input = 1, output = 2, long = `+bad+` }`, &read); err == nil || !strings.Contains(err.Error(), "price.long") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// TestEndpointsOnAWS: by provider, signature or host; the host's region counts.
+func TestEndpointsOnAWS(t *testing.T) {
+	for _, c := range []struct {
+		ep     llm.Endpoint
+		region string
+		ok     bool
+	}{
+		{llm.Endpoint{Provider: "bedrock", Region: "eu-west-1"}, "eu-west-1", true},
+		{llm.Endpoint{Provider: "bedrock", Region: "eu-west-1", BaseURL: "http://127.0.0.1:9"}, "eu-west-1", true},
+		{llm.Endpoint{Provider: "openai", Auth: llm.AuthSigV4, Region: "eu-west-1", BaseURL: "https://proxy.example"}, "eu-west-1", true},
+		{llm.Endpoint{Provider: "openai", BaseURL: "https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1"}, "us-east-1", true},
+		{llm.Endpoint{Provider: "openai", BaseURL: "https://bedrock-runtime-fips.us-gov-west-1.amazonaws.com/openai/v1"}, "us-gov-west-1", true},
+		{llm.Endpoint{Provider: "openai", BaseURL: "https://bedrock-mantle.us-west-2.api.aws/v1", Region: "eu-west-1"}, "us-west-2", true},
+		{llm.Endpoint{Provider: "openai", BaseURL: "https://vpce-0a1.bedrock-runtime.us-east-1.vpce.amazonaws.com/openai/v1"}, "us-east-1", true},
+		{llm.Endpoint{Provider: "openai", BaseURL: "https://api.openai.com/v1"}, "", false},
+		{llm.Endpoint{Provider: "openai", BaseURL: "https://bedrock-runtime.us-east-1.amazonaws.com.example/v1"}, "", false},
+		{llm.Endpoint{Provider: "azure", BaseURL: "https://name.openai.azure.com"}, "", false},
+	} {
+		if region, ok := c.ep.AWSRegion(); region != c.region || ok != c.ok {
+			t.Errorf("%+v: %q, %t", c.ep, region, ok)
 		}
 	}
 }

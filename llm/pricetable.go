@@ -206,7 +206,8 @@ func (r *PriceRow) fits(ep *Endpoint, model, profile string) bool {
 	if r.Provider != ep.seller() || !slices.Contains(r.Models, model) {
 		return false
 	}
-	return (len(r.Regions) == 0 || slices.Contains(r.Regions, ep.Region)) && (r.Profile == "" || r.Profile == profile)
+	region, _ := ep.AWSRegion()
+	return (len(r.Regions) == 0 || slices.Contains(r.Regions, region)) && (r.Profile == "" || r.Profile == profile)
 }
 
 // rank orders rows that fit the same endpoint.
@@ -236,7 +237,11 @@ func (t *PriceTable) Rates(ep *Endpoint) (Rates, bool) {
 		r.Tiers[tier] = row.Price()
 	}
 	if ep.Price != nil {
-		r.Tiers[TierStandard] = *ep.Price
+		own := *ep.Price
+		if own.Long == nil { // a price of one's own does not make long prompts cheaper
+			own.Long = r.Tiers[TierStandard].Long
+		}
+		r.Tiers[TierStandard] = own
 	}
 	_, ok := r.Tiers[TierStandard]
 	return r, ok
@@ -245,7 +250,7 @@ func (t *PriceTable) Rates(ep *Endpoint) (Rates, bool) {
 // seller is the provider whose prices hold for the endpoint: models on Bedrock's
 // own OpenAI-shaped address are sold by Bedrock.
 func (e *Endpoint) seller() string {
-	if e.Provider == "openai" && e.Auth == AuthSigV4 {
+	if _, ok := e.AWSRegion(); ok {
 		return "bedrock"
 	}
 	return e.Provider

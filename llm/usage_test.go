@@ -2,6 +2,7 @@ package llm_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -89,6 +90,36 @@ func TestUsageThatContradictsItself(t *testing.T) {
 	resp, err = openai.DecodeResponse([]byte(`{"choices":[{"index":0,"message":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":9,"completion_tokens_details":{"reasoning_tokens":5}}}`))
 	if err != nil || resp.Usage == nil || resp.Usage.OutputTokens != 6 || *resp.Usage.ReasoningTokens != 5 {
 		t.Errorf("reasoning beside the completion: %+v, %v", resp.Usage, err)
+	}
+}
+
+// TestRunningSumsAreNoBill: usage that came before the finish is what a server had counted
+// so far; only that of the end counts.
+func TestRunningSumsAreNoBill(t *testing.T) {
+	chunk := func(delta, finish, used string) string {
+		return fmt.Sprintf("data: {\"choices\":[{\"index\":0,\"delta\":%s,\"finish_reason\":%s}],\"usage\":%s}\n\n", delta, finish, used)
+	}
+	begun := chunk(`{"content":"x"}`, "null", `{"prompt_tokens":9,"completion_tokens":1}`)
+	for name, c := range map[string]struct {
+		stream string
+		want   *llm.Usage
+	}{
+		"cut":                       {begun, nil},
+		"cut after the finish":      {begun + chunk(`{}`, `"stop"`, "null"), nil},
+		"with the finish":           {begun + chunk(`{}`, `"stop"`, `{"prompt_tokens":9,"completion_tokens":5}`), &llm.Usage{InputTokens: 9, OutputTokens: 5}},
+		"after the finish, alone":   {begun + chunk(`{}`, `"stop"`, "null") + "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":5}}\n\n", &llm.Usage{InputTokens: 9, OutputTokens: 5}},
+		"never":                     {chunk(`{"content":"x"}`, `"stop"`, "null"), nil},
+		"at the end of a cut chunk": {chunk(`{"content":"x"}`, `"stop"`, `{"prompt_tokens":9,"completion_tokens":5}`), &llm.Usage{InputTokens: 9, OutputTokens: 5}},
+	} {
+		var a openai.Assembler
+		_, _ = a.Write([]byte(c.stream))
+		_ = a.Close()
+		if d := cmp.Diff(c.want, a.Response().Usage, countsAlone); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+		if has := strings.Contains(string(a.Assembled()), `"usage"`); has != (c.want != nil) {
+			t.Errorf("%s: the assembled answer has usage: %t", name, has)
+		}
 	}
 }
 

@@ -41,7 +41,7 @@ func TestTierWithoutAPriceIsNotCalled(t *testing.T) {
 // TestTierThatServedIsThePrice: the answer's own tier counts, and one without a price
 // makes the cost unknown and is booked in full.
 func TestTierThatServedIsThePrice(t *testing.T) {
-	for tier, want := range map[string]*float64{"flex": ptr(0.0075), "default": ptr(0.015), "scale": nil} {
+	for tier, want := range map[string]*float64{"flex": ptr(0.0075), "default": ptr(0.015), "scale": nil, "": ptr(0.03)} {
 		b := newBench(t, &scripted{answer: func(ctx context.Context, n int64, call *llm.Call) (*llm.Response, error) {
 			resp, err := fine(ctx, n, call)
 			resp.ServiceTier = tier
@@ -49,12 +49,13 @@ func TestTierThatServedIsThePrice(t *testing.T) {
 		}})
 		publish(t, b.j, 1, nil)
 		c := b.as(journal.RoleCandidate, "a/b")
-		c.Rates.Tiers[llm.TierFlex] = llm.Price{Input: 500, Output: 500}
+		c.Client = tiered{b.client, llm.TierPriority} // which an answer without a word may have been served in
+		c.Rates.Tiers[llm.TierFlex], c.Rates.Tiers[llm.TierPriority] = llm.Price{Input: 500, Output: 500}, llm.Price{Input: 2000, Output: 2000}
 		r, stop := b.run("one", nil, c)
 		var tr *journal.Trial
 		for _, tr = range b.trials(1) {
 		}
-		booked := 0.2 // all that was set aside: (100 + 100) × $1000/M
+		booked := 0.4 // all that was set aside: (100 + 100) × $2000/M
 		if want != nil {
 			booked = *want
 		}

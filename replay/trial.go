@@ -125,7 +125,7 @@ func (l *lane) call(ctx context.Context, t *journal.Trial, call *llm.Call) (time
 		}
 		resp, err := l.attempt(ctx, call)
 		last = err
-		usd, sure := money.Book(&l.c.Rates, resp, err)
+		usd, sure := money.Book(&l.c.Rates, call.ServiceTier, resp, err)
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}

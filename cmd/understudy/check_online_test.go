@@ -227,6 +227,16 @@ func TestRegionsAreRefused(t *testing.T) {
 	if _, errs, code = cli(t, "check", "--config", file, "--set", `replay.allowed_regions=["europe"]`); code != exitConfig || !strings.Contains(errs, "europe") {
 		t.Errorf("exit %d: %s", code, errs)
 	}
+	// An API key of Bedrock on its OpenAI-shaped address is called in the address's region.
+	keyed := writeFile(t, "config.toml", strings.NewReplacer(
+		"provider = \"bedrock\"", "provider = \"openai\"\napi_key_env = \"ONLINE_KEY\"\nbase_url = \"https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1\"",
+		"us.meta.llama3-3-70b-instruct-v1:0", "openai.gpt-oss-120b-1:0", "region = \"us-east-1\"", "").Replace(minimal))
+	for allowed, want := range map[string]int{"eu-west-1": exitConfig, "us-east-1": exitOK} {
+		_, errs, code := cli(t, "check", "--config", keyed, "--set", `replay.allowed_regions=["`+allowed+`"]`)
+		if code != want || want == exitConfig && !strings.Contains(errs, "processed in us-east-1") {
+			t.Errorf("%s: exit %d: %s", allowed, code, errs)
+		}
+	}
 	// A profile that nobody knows is no fault of the file, and is told.
 	unknown := `endpoint."llama".model="us.meta.llama9-v1:0"`
 	_, errs, code = cli(t, "check", "--config", file, "--set", unknown, "--set", `endpoint."llama".family="llama"`, "--set", `endpoint."llama".price={input=1,output=1}`,

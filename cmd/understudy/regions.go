@@ -18,7 +18,10 @@ import (
 const relearn = 24 * time.Hour
 
 // onAWS tells whether calls of an endpoint are processed in regions of AWS.
-func onAWS(ep llm.Endpoint) bool { return ep.Provider == "bedrock" || ep.Auth == llm.AuthSigV4 }
+func onAWS(ep llm.Endpoint) bool {
+	_, ok := ep.AWSRegion()
+	return ok
+}
 
 // called are the endpoints that this configuration makes calls of: candidates, controls
 // and judges.
@@ -73,6 +76,7 @@ func (c *Config) parts() (roles, submodules map[string][]string) {
 
 // routes are the endpoint in each of its regions.
 func routes(ep llm.Endpoint) []llm.Endpoint {
+	ep.Region, _ = ep.AWSRegion() // an address may name it where the section does not
 	list := []llm.Endpoint{ep}
 	if ep.FailoverRegion != "" {
 		other := ep
@@ -87,7 +91,7 @@ func routes(ep llm.Endpoint) []llm.Endpoint {
 // refused at every call until the control plane has said.
 func (c *Config) regionFaults() error {
 	if err := bedrock.CheckRegions(c.Replay.AllowedRegions); err != nil {
-		return fmt.Errorf("allowed_regions: %w", err)
+		return fmt.Errorf("allowed_regions cannot be used: %w", err)
 	}
 	policy := bedrock.NewRegionPolicy(c.Replay.AllowedRegions)
 	var errs []error
@@ -130,7 +134,7 @@ func (c *Config) regionNotes() []string {
 func told(err error) error {
 	var e *llm.Error
 	if errors.As(err, &e) {
-		return fmt.Errorf("endpoint %q: allowed_regions: %w", e.Endpoint, e.Err)
+		return fmt.Errorf("allowed_regions and endpoint %q: %w", e.Endpoint, e.Err)
 	}
 	return err
 }
@@ -142,7 +146,8 @@ func restrict(client llm.Client, ep llm.Endpoint, policy *bedrock.RegionPolicy) 
 		c.Restrict(policy)
 	case *openai.Client:
 		if onAWS(ep) {
-			c.Restrict(func() error { return policy.Check(ep) })
+			at := routes(ep)[0]
+			c.Restrict(func() error { return policy.Check(at) })
 		}
 	}
 }

@@ -303,10 +303,11 @@ func (r *Reservation) Split(usd float64) *Reservation {
 // Book settles a call by what came of it and gives what it cost. A call that was
 // refused (an HTTP error) or never sent costs nothing; one that broke without
 // saying its usage, or in a tier or with kinds of tokens that have no known price, may
-// have cost all that was reserved, and its cost is unknown.
-func (r *Reservation) Book(rates *llm.Rates, resp *llm.Response, err error) (usd float64, known bool) {
+// have cost all that was reserved, and its cost is unknown. asked is the tier that the
+// call asked for.
+func (r *Reservation) Book(rates *llm.Rates, asked llm.ServiceTier, resp *llm.Response, err error) (usd float64, known bool) {
 	if resp != nil && resp.Usage != nil {
-		if usd, known = rates.Cost(*resp.Usage, llm.ServiceTierOf(resp.ServiceTier)); known {
+		if usd, known = rates.Bill(*resp.Usage, asked, resp.ServiceTier); known {
 			r.Settle(usd)
 		} else {
 			r.SettleFull()

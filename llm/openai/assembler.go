@@ -31,6 +31,7 @@ type Assembler struct {
 	gaps     []llm.Gap
 	finish   string
 	usage    json.RawMessage
+	counted  bool // usage came with the finish or after it: before, it is a running sum
 	choices  map[int]bool
 	size     int
 	begun    bool
@@ -116,7 +117,7 @@ func (a *Assembler) Response() *llm.Response {
 		ID: a.head.ID, Model: a.head.Model, SystemFingerprint: a.head.SystemFingerprint,
 		Text: string(a.text), Refusal: string(a.refusal),
 		NativeFinish: a.finish, ServiceTier: a.head.ServiceTier,
-		Usage: neutralUsage(a.usage), Gaps: slices.Clone(a.gaps),
+		Usage: neutralUsage(a.finalUsage()), Gaps: slices.Clone(a.gaps),
 	}
 	for i, c := range a.ordered() {
 		if c.custom {
@@ -127,6 +128,14 @@ func (a *Assembler) Response() *llm.Response {
 	}
 	r.Finish = finishOf(a.finish, len(r.ToolCalls))
 	return r
+}
+
+// finalUsage is the usage of the whole answer, nil while it may be a running sum.
+func (a *Assembler) finalUsage() json.RawMessage {
+	if !a.counted {
+		return nil
+	}
+	return a.usage
 }
 
 // ordered gives the calls by their index, whatever order they came in.

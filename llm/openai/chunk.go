@@ -38,6 +38,9 @@ func (a *Assembler) event(data []byte) {
 			a.choice(&c.Choices[i])
 		}
 	}
+	if isSet(c.Usage) {
+		a.counted = a.Finished()
+	}
 }
 
 // identify keeps what every chunk repeats: of each the first that is not empty.

@@ -31,7 +31,7 @@ func (a *Assembler) emitEnd() {
 		return
 	}
 	a.Emit(llm.Event{Kind: llm.EventFinish, Finish: finishOf(a.finish, a.emitted)})
-	if u := neutralUsage(a.usage); u != nil {
+	if u := neutralUsage(a.finalUsage()); u != nil {
 		a.Emit(llm.Event{Kind: llm.EventUsage, Usage: *u})
 	}
 }

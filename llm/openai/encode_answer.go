@@ -27,7 +27,7 @@ type message struct {
 func (a *Assembler) Assembled() []byte {
 	m := message{
 		id: a.head.ID, model: a.head.Model, fingerprint: a.head.SystemFingerprint, created: a.head.Created,
-		text: string(a.text), refusal: string(a.refusal), finish: a.finish, usage: a.usage, function: a.legacy,
+		text: string(a.text), refusal: string(a.refusal), finish: a.finish, usage: a.finalUsage(), function: a.legacy,
 	}
 	for _, c := range a.ordered() {
 		if !c.custom {
