@@ -2,7 +2,6 @@ package llm
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -76,45 +75,65 @@ func newBreaker(c BreakerConfig) *breaker {
 }
 
 // allow asks whether a call may be made; ok tells, and done must then be told how it
-// went: its class, and the time to its first content. A nil breaker allows all.
+// went: its class, and the time to its first content.
 func (b *breaker) allow() (done func(Class, time.Duration), ok bool) {
-	if b == nil {
-		return func(Class, time.Duration) {}, true
-	}
-	failed, err := b.failures.Allow()
-	if err != nil {
+	failed, ok := begin(b.failures)
+	if !ok {
 		return nil, false
 	}
-	slow, err := b.slowness.Allow()
-	if err != nil {
+	slow, ok := begin(b.slowness)
+	if !ok {
 		failed(errNeutral)
 		return nil, false
 	}
 	return func(class Class, first time.Duration) {
-		switch {
-		case class.CountsAgainst():
-			failed(errBad)
-		case class == ClassOK:
-			failed(nil)
-		default:
-			failed(errNeutral)
+		failed(failure(class))
+		slow(b.slow(class, first))
+	}, true
+}
+
+// begin asks one of the library's breakers for a call. It counts a call in the part of
+// the window in which it began, and forgets that of one that hung for as long as the
+// window is; so a call that is not a probe is told when it ends.
+func begin(b *gobreaker.TwoStepCircuitBreaker[struct{}]) (done func(error), ok bool) {
+	if b.State() != gobreaker.StateClosed {
+		done, err := b.Allow()
+		return done, err == nil
+	}
+	return func(result error) {
+		if b.State() != gobreaker.StateClosed {
+			return // it opened meanwhile, and probes decide
 		}
-		switch {
-		case class == ClassOK && first <= b.slowAfter:
-			slow(nil)
-		case first > b.slowAfter:
-			slow(errBad)
-		default:
-			slow(errNeutral)
+		if done, err := b.Allow(); err == nil {
+			done(result)
 		}
 	}, true
 }
 
-func (b *breaker) open() bool {
-	return b.failures.State() == gobreaker.StateOpen || b.slowness.State() == gobreaker.StateOpen
+// failure is what a class tells of the endpoint.
+func failure(class Class) error {
+	switch {
+	case class.CountsAgainst():
+		return errBad
+	case class == ClassOK:
+		return nil
+	}
+	return errNeutral
 }
 
-// String is for logs.
-func (b *breaker) String() string {
-	return fmt.Sprintf("failures: %s, slowness: %s", b.failures.State(), b.slowness.State())
+// slow is what the time to the first content tells.
+func (b *breaker) slow(class Class, first time.Duration) error {
+	switch {
+	case class == ClassCancelled, first == 0: // no time was measured
+		return errNeutral
+	case first > b.slowAfter:
+		return errBad
+	case class == ClassOK:
+		return nil
+	}
+	return errNeutral
+}
+
+func (b *breaker) open() bool {
+	return b.failures.State() == gobreaker.StateOpen || b.slowness.State() == gobreaker.StateOpen
 }

@@ -55,9 +55,9 @@ const ReasonOpen = "breaker_open"
 // A Chain is a Client over Clients: an ordered list of endpoints of which the first
 // that can answers, within one deadline. It commits itself with the first content: what
 // fails before it goes to the next link, what fails after it is the call's failure, so
-// that an answer is never put together from two models. The last link has no circuit
-// breaker: it is always asked. A caller that goes away is no failure. Safe for
-// concurrent use.
+// that an answer is never put together from two models. The last link that can express
+// the request is asked whatever its circuit breaker says. A caller that goes away, or
+// whose own deadline is over, is no failure. Safe for concurrent use.
 type Chain struct {
 	cfg   ChainConfig
 	links []*link
@@ -74,7 +74,7 @@ type link struct {
 
 type route struct {
 	client  Client
-	breaker *breaker // nil for the last link
+	breaker *breaker
 }
 
 var _ Client = (*Chain)(nil)
@@ -87,18 +87,16 @@ func NewChain(links []Link, cfg ChainConfig) (*Chain, error) {
 	if cfg.FirstContent <= 0 {
 		return nil, errors.New("make chain: first content must have a time above 0")
 	}
+	if err := cfg.Breaker.Validate(); err != nil {
+		return nil, fmt.Errorf("make chain: circuit breaker: %w", err)
+	}
 	c := &Chain{cfg: cfg, counts: map[Activation]int64{}}
-	for i, l := range links {
+	for _, l := range links {
 		k := &link{name: l.Name}
 		for _, client := range []Client{l.Client, l.Region} {
-			if client == nil {
-				continue
+			if client != nil {
+				k.routes = append(k.routes, route{client, newBreaker(cfg.Breaker)})
 			}
-			r := route{client: client}
-			if i < len(links)-1 {
-				r.breaker = newBreaker(cfg.Breaker)
-			}
-			k.routes = append(k.routes, r)
 		}
 		if len(k.routes) == 0 {
 			return nil, fmt.Errorf("make chain: link %q has no client", l.Name)
@@ -119,116 +117,51 @@ func (c *Chain) Counts() map[Activation]int64 {
 	return out
 }
 
-// Open tells whether the breaker of an endpoint's first route is open: it is not asked.
+// Open tells whether the breaker of an endpoint's own region is open: it is asked only
+// where nobody stands behind it.
 func (c *Chain) Open(name string) bool {
 	for _, l := range c.links {
-		if l.name == name && l.routes[0].breaker != nil {
+		if l.name == name {
 			return l.routes[0].breaker.open()
 		}
 	}
 	return false
 }
 
-// A step is one route with the call that was prepared for it.
-type step struct {
-	link *link
-	route
-	call *Call
-	// err says why the endpoint cannot be asked at all.
-	err *Error
-}
-
-// Prepare prepares the call for every link. Body, gaps and tier are those of the first
-// that can express the request; the bounds hold for all of them together. A link that
-// cannot is passed over.
-func (c *Chain) Prepare(req *Request) (*Call, error) {
-	out := &Call{}
-	var steps []step
-	for _, l := range c.links {
-		for _, r := range l.routes {
-			s := step{link: l, route: r}
-			s.call, s.err = prepare(r.client, req)
-			steps = append(steps, s)
-			if s.err != nil {
-				break // another region cannot either
-			}
-			if out.Body == nil {
-				*out = *s.call
-				out.MaxInputTokens, out.MaxOutputTokens = 0, 0
-			}
-			out.MaxInputTokens += s.call.MaxInputTokens
-			out.MaxOutputTokens += s.call.MaxOutputTokens
-		}
-	}
-	if out.Body == nil {
-		return nil, steps[len(steps)-1].err
-	}
-	out.Detail, out.Emit = steps, nil
-	return out, nil
-}
-
-// prepare prepares the call for one client; one that would not be comparable is not
-// made: the user asked for something that the endpoint cannot do.
-func prepare(client Client, req *Request) (*Call, *Error) {
-	call, err := client.Prepare(req)
-	if err != nil {
-		return nil, asError(err)
-	}
-	for _, g := range call.Gaps {
-		if g.Severity == Blocking {
-			return nil, &Error{Op: "prepare", Class: ClassUntranslatable, Path: g.Path, NotSent: true, Err: errors.New(g.Code())}
-		}
-	}
-	return call, nil
-}
-
-func asError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
-		return e
-	}
-	return &Error{Class: ClassMalformed, Err: err}
-}
-
 // Do asks the links in order until one has answered. See Client. The error of a call
-// that nobody could answer is that of the last link that was asked.
-func (c *Chain) Do(ctx context.Context, call *Call) (*Response, error) {
+// that nobody could answer is that of the last link that was asked; the Response then
+// holds at least what was asked before. A Ledger cannot book such a call with one
+// endpoint's rates: what each link may have billed is in Response.Tries.
+func (c *Chain) Do(caller context.Context, call *Call) (*Response, error) {
+	ctx := caller
 	if c.cfg.Deadline > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.cfg.Deadline)
+		ctx, cancel = context.WithTimeout(caller, c.cfg.Deadline)
 		defer cancel()
 	}
-	steps, _ := call.Detail.([]step)
-	var resp *Response
-	err := error(&Error{Op: "chain", Class: ClassUntranslatable, NotSent: true, Err: errors.New("the call was not prepared by this chain")})
-	for i := 0; i < len(steps); i++ {
-		s := &steps[i]
-		var reason string
-		var committed bool
-		resp, committed, reason, err = c.ask(ctx, call, s, len(steps)-1-i)
-		if err == nil {
-			resp.Endpoint = s.link.name
-			return resp, nil
-		}
-		class := ClassOf(err)
-		if committed || ctx.Err() != nil || !class.FallsOver() {
-			return resp, err
-		}
-		if i = next(steps, i, class, reason == ReasonOpen); i+1 == len(steps) {
-			break
-		}
-		c.activated(Activation{From: s.link.name, To: steps[i+1].link.name, Reason: reason})
+	p, ok := call.Detail.(*plan)
+	if !ok {
+		return nil, &Error{Op: "chain", Class: ClassUntranslatable, NotSent: true, Err: errors.New("the call was not prepared by this chain")}
 	}
-	return resp, err
-}
-
-// next gives the step before the one to go on with: another region is passed over
-// where it would fail alike.
-func next(steps []step, i int, class Class, open bool) int {
-	if i+1 < len(steps) && steps[i+1].link == steps[i].link && !open && !class.OtherRegion() {
-		i++
+	for _, name := range p.passed {
+		c.activated(Activation{From: name, To: p.steps[0].link.name, Reason: string(ClassUntranslatable)})
 	}
-	return i
+	var tries []Try
+	for i := 0; ; {
+		s := &p.steps[i]
+		o := c.ask(ctx, caller, call, s)
+		if o.err == nil {
+			o.resp.Endpoint, o.resp.Tries = s.link.name, tries
+			return o.resp, nil
+		}
+		next := p.after(i, o)
+		if o.committed || ctx.Err() != nil || !ClassOf(o.err).FallsOver() || next < 0 {
+			return o.failed(tries)
+		}
+		tries = append(tries, o.try(s.link.name)...)
+		c.activated(Activation{From: s.link.name, To: p.steps[next].link.name, Reason: o.reason()})
+		i = next
+	}
 }
 
 func (c *Chain) activated(a Activation) {
@@ -243,20 +176,29 @@ func (c *Chain) activated(a Activation) {
 // errOpen is the cause of a call that was not made.
 var errOpen = errors.New("the circuit breaker is open after many failures or slow answers")
 
-// ask makes one call of one route. behind is how many steps could still be asked.
-// committed tells that the caller has seen content.
-func (c *Chain) ask(ctx context.Context, call *Call, s *step, behind int) (resp *Response, committed bool, reason string, err error) {
-	if s.err != nil {
-		return nil, false, string(s.err.Class), s.err
-	}
+// ask makes one call of one route. One that nobody stands behind is made whatever its
+// breaker says.
+func (c *Chain) ask(ctx, caller context.Context, call *Call, s *step) (o outcome) {
 	done, ok := s.breaker.allow()
-	if !ok {
-		return nil, false, ReasonOpen, &Error{Op: "chain", Endpoint: s.link.name, Class: ClassOverloaded, NotSent: true, Err: errOpen}
+	if !ok && s.behind > 0 {
+		return outcome{open: true, err: &Error{Op: "chain", Endpoint: s.link.name, Class: ClassOverloaded, NotSent: true, Err: errOpen}}
 	}
-	w := c.watch(ctx, call, s, behind)
+	w := c.watch(ctx, call, s)
 	class := ClassMalformed // should Do panic
-	defer func() { w.end(); done(class, w.first()) }()
-	resp, err = s.route.client.Do(w.ctx, w.call(s.call))
-	class = ClassOf(err)
-	return resp, w.committed(), string(class), err
+	defer func() {
+		w.end()
+		if caller.Err() != nil { // whose patience is over: that is no failure
+			class = ClassCancelled
+		}
+		if ok {
+			done(class, w.first())
+		}
+	}()
+	o.resp, o.err = s.route.client.Do(w.ctx, w.call(s.call))
+	class = ClassOf(o.err)
+	if o.err == nil {
+		w.complete(o.resp)
+	}
+	o.committed = w.committed()
+	return o
 }

@@ -1,7 +1,9 @@
 package llm_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -353,6 +355,9 @@ func TestNewChain(t *testing.T) {
 			t.Errorf("%d links: %v", n, err)
 		}
 	}
+	if _, err := llm.NewChain([]llm.Link{{Name: "a", Client: client}}, llm.ChainConfig{FirstContent: time.Second}); err == nil {
+		t.Error("a circuit breaker without settings is taken")
+	}
 	if _, err := llm.NewChain([]llm.Link{{Name: "a"}}, cfg); err == nil {
 		t.Error("a link without a client is taken")
 	}
@@ -395,13 +400,136 @@ func TestChainIsSafeForManyCallers(t *testing.T) {
 	}
 }
 
-// TestChainEndsWithItsDeadline: when it is over nobody else is asked.
-func TestChainEndsWithItsDeadline(t *testing.T) {
+// TestChainSharesItsDeadline: a link waits for no more than its share of the time, so
+// that those behind it have theirs; an answer that streams as much as one that does not.
+func TestChainSharesItsDeadline(t *testing.T) {
 	leakless(t)
-	ch := newChained(t, rig{candidate: []sim.Fault{{Kind: sim.FaultStall, ForMS: forever}}, cfg: func(c *llm.ChainConfig) { c.Deadline, c.FirstContent = 200*time.Millisecond, time.Minute }})
-	o := ch.stream(t.Context(), t, question(askText))
-	if llm.ClassOf(o.err) != llm.ClassTimeout || ch.calls() != [3]int{1, 0, 0} || len(ch.Counts()) > 0 {
-		t.Errorf("%s, calls %v, activations %v", llm.ClassOf(o.err), ch.calls(), ch.Counts())
+	for _, whole := range []bool{false, true} {
+		ch := newChained(t, rig{candidate: []sim.Fault{{Kind: sim.FaultStall, ForMS: forever}}, cfg: func(c *llm.ChainConfig) { c.Deadline, c.FirstContent = 4*time.Second, time.Minute }})
+		req := question(askText)
+		req.Whole = whole
+		o := ch.stream(t.Context(), t, req)
+		if o.err != nil || o.resp.Endpoint != "baseline" || o.text() != speech {
+			t.Errorf("whole %t: %+v, %v, activations %v", whole, o.resp, o.err, ch.Counts())
+		}
+	}
+}
+
+// slow is a candidate whose answers take so long, with a region, and FirstContent well
+// below it.
+func slowRig(others bool) rig {
+	return rig{candidate: []sim.Fault{{Kind: sim.FaultStall, ForMS: 400}}, otherRegion: others, cfg: func(c *llm.ChainConfig) { c.FirstContent, c.Deadline = 50*time.Millisecond, time.Minute }}
+}
+
+// TestChainDoesNotHurryTheLast: an endpoint that nobody can stand in for has its time, be
+// it the only one, or the only one that can express the request, and another region of it
+// is nobody else. Its breaker does not keep it from being asked either.
+func TestChainDoesNotHurryTheLast(t *testing.T) {
+	leakless(t)
+	t.Run("one link with a region", func(t *testing.T) {
+		ch := newChained(t, slowRig(true))
+		alone := must(llm.NewChain([]llm.Link{{Name: "candidate", Client: ch.candidate.client, Region: ch.region.client}}, llm.ChainConfig{FirstContent: 50 * time.Millisecond, Breaker: llm.DefaultBreakerConfig()}))(t)
+		call := must(alone.Prepare(question(askText)))(t)
+		if resp, err := alone.Do(t.Context(), call); err != nil || resp.Text != speech || len(alone.Counts()) > 0 {
+			t.Errorf("%+v, %v, activations %v", resp, err, alone.Counts())
+		}
+	})
+	t.Run("behind it is one that cannot", func(t *testing.T) {
+		ch := newChained(t, slowRig(false))
+		cfg := llm.ChainConfig{FirstContent: 50 * time.Millisecond, Breaker: llm.DefaultBreakerConfig()}
+		cfg.Breaker.MinCalls = 1
+		turned := must(llm.NewChain([]llm.Link{{Name: "baseline", Client: ch.baseline.client}, {Name: "candidate", Client: ch.candidate.client}}, cfg))(t)
+		req := question(askText)
+		req.Extra = []llm.Field{{Path: "/logprobs", Raw: []byte("true")}} // which Bedrock does not have
+		for _, f := range []sim.Fault{{Kind: sim.FaultThrottle, RetryAfterS: 7, Count: 1}, {Kind: sim.FaultStall, ForMS: 400, Count: 1}} {
+			if err := postFault(t, ch.baseline.sim.URL(), f); err != nil {
+				t.Fatal(err)
+			}
+			call := must(turned.Prepare(req))(t)
+			resp, err := turned.Do(t.Context(), call)
+			var e *llm.Error
+			if f.Kind == sim.FaultThrottle && (!errors.As(err, &e) || e.Class != llm.ClassThrottled || e.RetryAfter != 7*time.Second) ||
+				f.Kind == sim.FaultStall && (err != nil || resp.Text != speech) {
+				t.Errorf("%s: %+v, %v", f.Kind, resp, err)
+			}
+		}
+		if !turned.Open("baseline") || ch.calls() != [3]int{0, 0, 2} {
+			t.Errorf("open %t, calls %v", turned.Open("baseline"), ch.calls())
+		}
+	})
+}
+
+// postFault adds a fault to a running simulator.
+func postFault(t *testing.T, url string, f sim.Fault) error {
+	t.Helper()
+	body, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	res, err := http.Post(url+"/__fault", "application/json", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("add fault: %s", res.Status)
+	}
+	return nil
+}
+
+// TestBreakerCountsWhatHangs: calls that hang for longer than the window count all the
+// same.
+func TestBreakerCountsWhatHangs(t *testing.T) {
+	leakless(t)
+	ch := newChained(t, rig{candidate: []sim.Fault{{Kind: sim.FaultStall, ForMS: forever}}, cfg: func(c *llm.ChainConfig) {
+		c.FirstContent = 200 * time.Millisecond
+		c.Breaker.Window, c.Breaker.MinCalls = 100*time.Millisecond, 1
+	}})
+	ch.stream(t.Context(), t, question(askText))
+	if !ch.Open("candidate") {
+		t.Error("the breaker is closed after a call that hung")
+	}
+}
+
+// TestChainImpatientCaller: a deadline of the caller's own is no failure of an endpoint's.
+func TestChainImpatientCaller(t *testing.T) {
+	leakless(t)
+	ch := newChained(t, rig{candidate: []sim.Fault{{Kind: sim.FaultStall, ForMS: forever}}, cfg: func(c *llm.ChainConfig) {
+		c.Breaker.MinCalls, c.Breaker.SlowAfter = 1, time.Millisecond
+	}})
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
+	defer cancel()
+	alone := must(llm.NewChain([]llm.Link{{Name: "candidate", Client: ch.candidate.client}}, llm.ChainConfig{FirstContent: time.Minute, Breaker: llm.DefaultBreakerConfig()}))(t)
+	call := must(alone.Prepare(question(askText)))(t)
+	if _, err := alone.Do(ctx, call); llm.ClassOf(err) != llm.ClassTimeout || alone.Open("candidate") {
+		t.Errorf("%v, open %t", err, alone.Open("candidate"))
+	}
+	short, stop := context.WithTimeout(t.Context(), time.Nanosecond)
+	defer stop()
+	ch.stream(short, t, question(askText))
+	if ch.Open("candidate") || len(ch.Counts()) > 0 {
+		t.Errorf("open %t, activations %v", ch.Open("candidate"), ch.Counts())
+	}
+}
+
+// TestChainTellsWhatItAsked: every link that got the call may bill it, whoever answered.
+func TestChainTellsWhatItAsked(t *testing.T) {
+	leakless(t)
+	ch := newChained(t, rig{candidate: []sim.Fault{{Kind: sim.FaultCut}}})
+	call := must(ch.Prepare(question(askText)))(t)
+	resp, err := ch.Do(t.Context(), call)
+	if err != nil || len(resp.Tries) != 1 || resp.Tries[0].Endpoint != "candidate" || llm.ClassOf(resp.Tries[0].Err) != llm.ClassTruncated {
+		t.Errorf("%+v, %v", resp, err)
+	}
+	// Nobody answers, and the last was not even reached: the call was sent all the same.
+	gone := must(spokes[0].client(patient(), "http://127.0.0.1:1", &http.Client{}))(t)
+	ch.Chain = must(llm.NewChain([]llm.Link{{Name: "candidate", Client: ch.candidate.client}, {Name: "gone", Client: gone}}, llm.DefaultChainConfig()))(t)
+	call = must(ch.Prepare(question(askText)))(t)
+	resp, err = ch.Do(t.Context(), call)
+	var e *llm.Error
+	if !errors.As(err, &e) || e.Class != llm.ClassNetwork || e.NotSent || resp == nil || len(resp.Tries) != 1 {
+		t.Errorf("%+v, %v", resp, err)
 	}
 }
 
@@ -492,8 +620,8 @@ func TestEmitSpeaksTheRequestsTerms(t *testing.T) {
 	req.Tools = nil
 	req.ResponseFormat = &llm.ResponseFormat{Type: "json_schema", Name: "answer", Schema: []byte(`{"type":"object","properties":{"city":{"type":"string"}}}`)}
 	wire = must(wires[1].client(t, "http://127.0.0.1:1", patient()).Prepare(req))(t)
-	if wire.Tier != llm.TierTool {
-		t.Fatalf("tier %s", wire.Tier)
+	if wire.Tier != llm.TierTool || !wire.Buffered {
+		t.Fatalf("tier %s, buffered %t", wire.Tier, wire.Buffered)
 	}
 	_, after, _ = strings.Cut(string(wire.Body), `"toolSpec":{"name":"`)
 	name, _, _ = strings.Cut(after, `"`)

@@ -15,7 +15,7 @@ type watch struct {
 	timer  *time.Timer
 	emit   func(Event)
 	start  time.Time
-	stream bool
+	timed  bool // the time to the first content says something of the endpoint
 	state  atomic.Int32
 	begun  atomic.Int64 // time to the first content
 }
@@ -26,17 +26,20 @@ const (
 	expired
 )
 
-// watch begins to wait for the first content of a step.
-func (c *Chain) watch(ctx context.Context, call *Call, s *step, behind int) *watch {
-	w := &watch{emit: call.Emit, start: time.Now(), stream: s.call.Streamed}
+// watch begins to wait for the first content of a step: for FirstContent, and for no
+// more than its share of the time that is left for all who can be asked. An answer
+// that gives no event before it is whole has that share.
+func (c *Chain) watch(ctx context.Context, call *Call, s *step) *watch {
+	w := &watch{emit: call.Emit, start: time.Now(), timed: s.call.Streamed && !s.call.Buffered}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
-	if behind == 0 {
+	if s.behind == 0 {
 		return w
 	}
 	wait := c.cfg.FirstContent
-	if !s.call.Streamed { // a whole answer has all its content at once
-		if deadline, ok := ctx.Deadline(); ok {
-			wait = max(wait, time.Until(deadline)/time.Duration(behind+1))
+	if deadline, ok := ctx.Deadline(); ok {
+		share := time.Until(deadline) / time.Duration(s.behind+1)
+		if wait = min(wait, share); !w.timed {
+			wait = share
 		}
 	}
 	w.timer = time.AfterFunc(wait, func() {
@@ -76,12 +79,20 @@ func (w *watch) committed() bool { return w.emit != nil && w.state.Load() == com
 // answer that does not stream, whose length says nothing of the endpoint.
 func (w *watch) first() time.Duration {
 	switch d := w.begun.Load(); {
-	case !w.stream:
+	case !w.timed:
 		return 0
 	case d > 0:
 		return time.Duration(d)
 	}
 	return time.Since(w.start)
+}
+
+// complete says that the answer is whole. Should its time have been over in the very
+// moment when it came, nothing of it was passed on yet.
+func (w *watch) complete(resp *Response) {
+	if w.state.Load() == expired && w.emit != nil {
+		resp.Emit(w.emit)
+	}
 }
 
 // end frees what the watch holds.

@@ -10,11 +10,11 @@ import (
 // one of them counts, and the other has no effect.
 func TestWatchDecidesOnce(t *testing.T) {
 	c := &Chain{cfg: ChainConfig{FirstContent: 20 * time.Millisecond}}
-	step := &step{call: &Call{Streamed: true}}
+	step := &step{call: &Call{Streamed: true}, behind: 1}
 
 	seen := 0
 	call := &Call{Emit: func(Event) { seen++ }}
-	w := c.watch(context.Background(), call, step, 1)
+	w := c.watch(context.Background(), call, step)
 	w.state.Store(committed) // the content has just been passed on, and the timer was not stopped yet
 	time.Sleep(60 * time.Millisecond)
 	if w.ctx.Err() != nil {
@@ -22,11 +22,29 @@ func TestWatchDecidesOnce(t *testing.T) {
 	}
 	w.end()
 
-	w = c.watch(context.Background(), call, step, 1)
+	w = c.watch(context.Background(), call, step)
 	<-w.ctx.Done()
 	w.event(Event{Kind: EventText, Text: "late"})
 	if seen != 0 || w.committed() {
 		t.Errorf("%d events of an answer that was given up were passed on", seen)
+	}
+	w.complete(&Response{Text: "whole all the same", Finish: FinishStop})
+	if seen != 2 {
+		t.Errorf("%d events of an answer that came in the moment when its time was over", seen)
+	}
+	w.end()
+}
+
+// TestWatchOfABufferedAnswer: what gives no event before it is whole has its share of the
+// time, and is neither quick nor slow.
+func TestWatchOfABufferedAnswer(t *testing.T) {
+	c := &Chain{cfg: ChainConfig{FirstContent: 20 * time.Millisecond}}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	w := c.watch(ctx, &Call{}, &step{call: &Call{Streamed: true, Buffered: true}, behind: 1})
+	time.Sleep(60 * time.Millisecond)
+	if w.ctx.Err() != nil || w.first() != 0 {
+		t.Errorf("%v, first content after %s", w.ctx.Err(), w.first())
 	}
 	w.end()
 }

@@ -73,12 +73,13 @@ event is ~truncated~ on both wires, whatever came before.
 
 ~llm.Chain~ is a client over one to three endpoints (the part that serves users will use it; nothing in this build does yet).
 
-- It asks in order, within one deadline. A link that has another behind it must begin its answer within ~FirstContent~; an answer that does not stream has its share of the deadline.
+- It asks in order, within one deadline. A link that another endpoint can stand in for must begin its answer within ~FirstContent~, and within its share of the deadline; an answer of which nothing can be shown before it is whole has that share.
 - It commits itself with the first content. What fails before goes on to the next link; what fails after is the call's failure: never two models in one answer, never a finish that was not there.
 - A request that an endpoint cannot express (a blocking gap) is not sent there.
-- Each link but the last has a circuit breaker for each region: it opens at a share of failures, or of answers slow to begin, over a moving window, and closes after probes that do well. The last link, which is
-  what the application was written for, is always asked.
-- Every activation is counted by from, to and reason. A caller who goes away is no failure.
+- Each link has a circuit breaker for each region: it opens at a share of failures, or of answers slow to begin, over a moving window, and closes after probes that do well. The last link that can express the
+  request is asked whatever its breaker says.
+- Every activation is counted by from, to and reason. A caller who goes away, or whose own deadline is over, is no failure.
+- ~Response.Tries~ names the endpoints that were asked before the one that answered: each may bill its call as well.
 
 How it does with 20,000 requests in each of ten cases: [measured.md](measured.md), ~make bench-fallback~.
 `

@@ -41,6 +41,9 @@ type Call struct {
 	// Streamed tells whether the answer is asked for as a stream; only then
 	// does Timing.FirstToken exist.
 	Streamed bool
+	// Buffered tells that Emit gets nothing before a streamed answer is whole, because
+	// only then can it be put into the request's terms.
+	Buffered bool
 	// MaxInputTokens and MaxOutputTokens bound from above what the call can
 	// be billed for. Input: bytes of the body plus an allowance for each image
 	// (no tokenizer makes more than one token of a byte). Output: the

@@ -33,11 +33,23 @@ type Response struct {
 	// ServiceTier is the provider's word for the tier that served the call, "" where
 	// it does not say.
 	ServiceTier string
-	// Endpoint names the endpoint that answered, where a Chain had the choice.
+	// Endpoint names the endpoint that answered, where a Chain had the choice, and Tries
+	// are those that it had asked before, each of which may be billed as well.
 	Endpoint string
+	Tries    []Try
 	Timing   Timing
 	// Gaps are found only in the answer, such as unknown content blocks.
 	Gaps []Gap
+}
+
+// A Try is a call of an endpoint that another one had to answer.
+type Try struct {
+	Endpoint string
+	// Usage and ServiceTier are as reported; a nil Usage says that the bill is not known,
+	// unless Err is an answer of the provider's with a status of 400 or above.
+	Usage       *Usage
+	ServiceTier string
+	Err         error
 }
 
 // Timing of one attempt, measured from just before the request is sent.

@@ -119,6 +119,7 @@ func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
 	tr.Gaps = append(tr.Gaps, gaps...)
 	call := &llm.Call{
 		Body: tr.Body, Gaps: tr.Gaps, Tier: tr.Tier, Streamed: tr.Streamed, Detail: tr,
+		Buffered:        tr.Streamed && (tr.answerTool != "" || tr.thinking || len(tr.cuts) > 0),
 		ServiceTier:     llm.ServiceTierOf(tr.ServiceTier),
 		MaxInputTokens:  len(tr.Body) + mediaTokens*tr.Media + documentTokens*tr.Documents,
 		MaxOutputTokens: tr.MaxTokens,
@@ -168,7 +169,7 @@ func (c *Client) Do(ctx context.Context, call *llm.Call) (*llm.Response, error) 
 // the answer must be whole before it can be put into the request's terms.
 func eventsOf(call *llm.Call) func(llm.Event) {
 	tr, _ := call.Detail.(*Translation)
-	if call.Emit == nil || !call.Streamed || tr != nil && (tr.answerTool != "" || tr.thinking || len(tr.cuts) > 0) {
+	if call.Emit == nil || !call.Streamed || call.Buffered {
 		return nil
 	}
 	return func(e llm.Event) {
