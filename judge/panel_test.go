@@ -478,7 +478,7 @@ func TestJudgeAway(t *testing.T) {
 	e, seq := b.exchange("", "e", "good")
 	b.trial(e, seq, "llama", "bad")
 	p, _ := b.start(b.j, "one")
-	for deadline := time.Now().Add(10 * time.Second); p.Status()["nova"].PausedFor == ""; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); p.Status()["nova"].PausedFor == ""; time.Sleep(5 * time.Millisecond) { // between two looks
 		if time.Now().After(deadline) {
 			t.Fatal("never paused")
 		}

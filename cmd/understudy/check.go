@@ -26,7 +26,9 @@ var checkVerb = &verb{
 			return err
 		}
 		for _, note := range cfg.notes() {
-			fmt.Fprintln(e.stderr, "note:", note)
+			if *online || e.output == "text" {
+				fmt.Fprintln(e.stderr, "note:", note)
+			}
 		}
 		if *online {
 			return newOnlineCheck(e, cfg, *yes).run(ctx)

@@ -73,6 +73,7 @@ func (o *onlineCheck) fault(subject, check string, err error) {
 func (o *onlineCheck) run(ctx context.Context) error {
 	o.nats(ctx)
 	o.addresses(ctx)
+	o.named()
 	var probes []probe
 	for _, ep := range o.cfg.called() {
 		for _, route := range routes(ep) {
@@ -163,6 +164,15 @@ func (o *onlineCheck) address(ctx context.Context, client *http.Client, seen map
 		state, hint = stateWarn, "; set the clock of this machine"
 	}
 	o.add(state, subject, "clock", "there it is %s off from here%s", skew, hint)
+}
+
+// named says which baselines are only named, so that nobody waits for a call of them.
+func (o *onlineCheck) named() {
+	for name, roles := range o.cfg.rolesOf() {
+		if len(roles) == 1 && roles[0] == "baseline" {
+			o.add(stateOK, "endpoint "+name, "role", "a baseline, which only the application calls: it is not called here")
+		}
+	}
 }
 
 // credentials looks for what says who calls; false where there is nothing.

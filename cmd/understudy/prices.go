@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -44,7 +45,7 @@ func runPrices(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	if len(rest) > 0 {
-		p.model = strings.ToLower(rest[0])
+		p.model = rest[0]
 	}
 	if p.input < 0 || p.output < 0 {
 		return fmt.Errorf("%w: --input and --output are numbers of tokens", errUsage)
@@ -152,8 +153,15 @@ func (p *pricing) show(e *env, cfg *Config) error {
 	return nil
 }
 
-func (p *pricing) wants(models ...string) bool {
-	return slices.ContainsFunc(models, func(m string) bool { return strings.Contains(strings.ToLower(m), p.model) })
+// wants tells whether one of the names holds the flag's, whatever the case and however
+// its parts are put together: llama-3.3 finds llama3-3.
+func (p *pricing) wants(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return strings.Contains(bare(name), bare(p.model)) })
+}
+
+// bare is a name without what stands between its parts.
+func bare(name string) string {
+	return strings.NewReplacer("-", "", ".", "", "_", "", " ", "").Replace(strings.ToLower(name))
 }
 
 // line is a price with what the call of the flags would cost at it.
@@ -208,23 +216,44 @@ func (p *pricing) table(e *env, lines []priceLine) {
 	}
 	fmt.Fprintln(w, head+"\tCHECKED\tSOURCE")
 	for _, l := range lines {
-		model := strings.Join(l.Models, " ")
+		model := l.Models[0]
+		if n := len(l.Models) - 1; n > 0 {
+			model += fmt.Sprintf(" +%d", n)
+		}
 		if l.Endpoint != "" {
 			model = l.Endpoint + " (" + model + ")"
 		}
 		where := strings.TrimSpace(l.Profile + " " + strings.Join(l.Regions, " "))
-		input := usd(l.Input)
-		if l.PerCall != nil {
-			input = cost(l.PerCall) + " a call"
+		if n := len(l.Regions) - 2; n > 0 {
+			where = strings.TrimSpace(l.Profile+" "+strings.Join(l.Regions[:2], " ")) + fmt.Sprintf(" +%d", n)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", model, l.Provider, dash(where), dash(string(l.Tier)), input, usd(l.Output),
+		input, output := usd(l.Input), usd(l.Output)
+		if l.PerCall != nil {
+			input, output = cost(l.PerCall)+" a call", "-"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", model, l.Provider, dash(where), dash(string(l.Tier)), input, output,
 			usd(l.CacheRead), usd(l.CacheWrite5m), usd(l.CacheWrite1h))
 		if p.input+p.output > 0 {
 			fmt.Fprintf(w, "\t%s", cost(l.Cost))
 		}
-		fmt.Fprintf(w, "\t%s\t%s\n", dash(l.CheckedOn), l.Source)
+		fmt.Fprintf(w, "\t%s\t%s\n", dash(l.CheckedOn), hosts(l.Source))
 	}
 	w.Flush()
+}
+
+// hosts are the places of a source without their paths, which -o json shows.
+func hosts(source string) string {
+	var out []string
+	for _, word := range strings.Fields(source) {
+		if u, err := url.Parse(word); err == nil && u.Host != "" {
+			if word = u.Host; word == "github.com" {
+				parts := strings.SplitN(u.Path, "/", 4) // "", owner, name, and what is inside
+				word += strings.Join(parts[:min(3, len(parts))], "/")
+			}
+		}
+		out = append(out, word)
+	}
+	return strings.Join(out, " ")
 }
 
 func dash(s string) string {

@@ -12,7 +12,9 @@ import (
 
 var simVerb = &verb{
 	name: "sim", short: "one simulated provider: openai or bedrock",
-	args: "openai|bedrock --listen ADDRESS [--answers FILE [--answers-only]] [dials]",
+	args: "openai|bedrock --listen ADDRESS [--answers FILE [--answers-only]] [dials]\n" +
+		"  An [[upstream]] and an endpoint of provider bedrock (base_url, control_url) take the address as it is printed, one of provider openai with /v1 behind it.\n" +
+		"  Any key of the right form is taken: sk-… or eight characters; for signatures an access key id of two characters and more, and any secret.",
 	examples: "understudy sim openai --listen 127.0.0.1:9101\n" +
 		"understudy sim bedrock --listen 127.0.0.1:9102 --answers answers.jsonl --answers-only --capability meta.llama3-70b-instruct-v1:0=tools\n" +
 		"understudy sim bedrock --persona 'meta.llama3-3-70b-instruct-v1:0: latency=450ms, spread=0.2' --fault 'throttle: count=3'",
