@@ -522,9 +522,14 @@ func TestChainTellsWhatItAsked(t *testing.T) {
 	if err != nil || len(resp.Tries) != 1 || resp.Tries[0].Endpoint != "candidate" || llm.ClassOf(resp.Tries[0].Err) != llm.ClassTruncated {
 		t.Errorf("%+v, %v", resp, err)
 	}
+	// What was never sent has no bill.
+	unreached := must(spokes[0].client(patient(), "http://127.0.0.1:1", &http.Client{}))(t)
+	skipped := must(llm.NewChain([]llm.Link{{Name: "gone", Client: unreached}, {Name: "baseline", Client: ch.baseline.client}}, llm.DefaultChainConfig()))(t)
+	if resp, err := skipped.Do(t.Context(), must(skipped.Prepare(question(askText)))(t)); err != nil || len(resp.Tries) > 0 {
+		t.Errorf("%+v, %v", resp, err)
+	}
 	// Nobody answers, and the last was not even reached: the call was sent all the same.
-	gone := must(spokes[0].client(patient(), "http://127.0.0.1:1", &http.Client{}))(t)
-	ch.Chain = must(llm.NewChain([]llm.Link{{Name: "candidate", Client: ch.candidate.client}, {Name: "gone", Client: gone}}, llm.DefaultChainConfig()))(t)
+	ch.Chain = must(llm.NewChain([]llm.Link{{Name: "candidate", Client: ch.candidate.client}, {Name: "gone", Client: unreached}}, llm.DefaultChainConfig()))(t)
 	call = must(ch.Prepare(question(askText)))(t)
 	resp, err = ch.Do(t.Context(), call)
 	var e *llm.Error
@@ -584,6 +589,13 @@ func TestBreakerKnowsNoSlowWholeAnswers(t *testing.T) {
 	}
 	if ch.Open("candidate") {
 		t.Error("the breaker is open")
+	}
+	// Nor do they hide that the answers that stream are slow to begin.
+	for range 2 {
+		ch.stream(t.Context(), t, question(askText))
+	}
+	if !ch.Open("candidate") {
+		t.Error("the breaker is closed, though all streams were slow")
 	}
 }
 

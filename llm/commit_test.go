@@ -48,3 +48,33 @@ func TestWatchOfABufferedAnswer(t *testing.T) {
 	}
 	w.end()
 }
+
+// A late client is done when its time is over.
+type late struct{}
+
+func (late) Prepare(*Request) (*Call, error) { return &Call{Body: []byte("{}"), Streamed: true}, nil }
+
+func (late) Do(ctx context.Context, _ *Call) (*Response, error) {
+	<-ctx.Done()
+	return &Response{Text: "whole all the same", Finish: FinishStop}, nil
+}
+
+// TestChainShowsWhatCameInTime: an answer that is whole counts, and is shown.
+func TestChainShowsWhatCameInTime(t *testing.T) {
+	cfg := DefaultChainConfig()
+	cfg.FirstContent = 20 * time.Millisecond
+	c, err := NewChain([]Link{{Name: "late", Client: late{}}, {Name: "other", Client: late{}}}, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call, err := c.Prepare(&Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := ""
+	call.Emit = func(e Event) { text += e.Text }
+	resp, err := c.Do(context.Background(), call)
+	if err != nil || resp.Endpoint != "late" || text != resp.Text || len(c.Counts()) > 0 {
+		t.Errorf("%+v, %v; shown %q", resp, err, text)
+	}
+}

@@ -76,7 +76,7 @@ func prepare(client Client, req *Request) (*Call, error) {
 func (p *plan) after(i int, o outcome) int {
 	link := p.steps[i].link
 	for i++; i < len(p.steps); i++ {
-		if p.steps[i].link != link || o.open || ClassOf(o.err).OtherRegion() {
+		if p.steps[i].link != link || ClassOf(o.err).OtherRegion() {
 			return i
 		}
 	}
