@@ -338,12 +338,25 @@ func TestStageHoldsOnEstimates(t *testing.T) {
 	if last := 250 - 2*96; last/2 >= tokenChecks {
 		t.Fatalf("the last day has %d checks", last/2)
 	}
+	decisions := func() (stored []journal.Decision) {
+		err := j.Read(ctx, journal.StreamDecisions, nil, func(m *journal.Message) error {
+			var d journal.Decision
+			err := m.Decode(&d)
+			stored = append(stored, d)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stored
+	}
 	for life := range 2 {
 		s := NewStage(cfg, oneGate(), j, true, log, metrics.NewSet())
 		running, stop := context.WithCancel(ctx)
 		ended := make(chan struct{})
 		go func() { defer close(ended); s.Run(running) }()
 		eventually(t, "held", func() bool { return s.Analyzer().Look(time.Now()).Cells[0].Verdict == Hold })
+		eventually(t, "decided", func() bool { return len(decisions()) > 0 })
 		stop()
 		<-ended
 		cell := s.Analyzer().Snapshot(time.Now()).Look.Cells[0]
@@ -354,15 +367,9 @@ func TestStageHoldsOnEstimates(t *testing.T) {
 			t.Errorf("life %d: %s", life, got)
 		}
 	}
-	var stored []journal.Decision
-	err = j.Read(ctx, journal.StreamDecisions, nil, func(m *journal.Message) error {
-		var d journal.Decision
-		err := m.Decode(&d)
-		stored = append(stored, d)
-		return err
-	})
-	if err != nil || len(stored) != 1 || stored[0].Verdict != Hold {
-		t.Fatalf("decisions %+v, %v; want one HOLD", stored, err)
+	stored := decisions()
+	if len(stored) != 1 || stored[0].Verdict != Hold {
+		t.Fatalf("decisions %+v; want one HOLD", stored)
 	}
 	var gates []struct {
 		Name     string
