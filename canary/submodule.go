@@ -27,6 +27,11 @@ type Submodule struct {
 	Risk int `toml:"risk"`
 	// Priority is what matters here, in words; the decision matrix shows it.
 	Priority string `toml:"priority"`
+	// DailyUSD bounds what all candidates together may cost here in one UTC day; 0
+	// leaves it to the common budget.
+	DailyUSD float64 `toml:"daily_usd"`
+	// Keep goes on trying candidates that are rejected.
+	Keep bool `toml:"keep"`
 	// Criteria are the gates.
 	Criteria Criteria `toml:"criteria"`
 
@@ -50,6 +55,12 @@ func (s *Submodule) Validate() error {
 	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
 	if s.Name != Any && !llm.ValidName(s.Name) {
 		bad("name must be %s; or \"*\"", llm.NameRule)
+	}
+	if !(s.DailyUSD >= 0 && s.DailyUSD <= 1e8) {
+		bad("daily_usd is %v: 0 (the common budget) to 100 million", s.DailyUSD)
+	}
+	if s.Name == Any && s.DailyUSD > 0 {
+		bad("daily_usd is of one sub-module, and \"*\" stands for many")
 	}
 	if s.Baseline == "" {
 		bad("baseline is missing: the name of the endpoint that serves today")

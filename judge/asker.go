@@ -172,7 +172,7 @@ func (a *asker) money(ctx context.Context, bound float64, purse *journal.Reserva
 	}
 	waiting, cancel := context.WithTimeout(ctx, moneyWait)
 	defer cancel()
-	more, err := a.ledger.Reserve(waiting, a.judge.Endpoint.Name, bound)
+	more, err := a.ledger.Reserve(waiting, purse.Spend(), bound)
 	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
 		return nil, fmt.Errorf("%w: no money for a further attempt yet", errFailing)
 	}
@@ -221,12 +221,12 @@ func forced(gaps []llm.Gap) bool {
 // answers. Once the day's money does not reach for a pair, no further one is admitted
 // that day: else short answers would go on being judged. A pair that is dearer than a
 // whole day's budget is refused alone.
-func (a *asker) admit(ctx context.Context, usd float64) (*journal.Reservation, error) {
+func (a *asker) admit(ctx context.Context, s journal.Spend, usd float64) (*journal.Reservation, error) {
 	today := time.Now().UTC().Format(time.DateOnly)
 	if a.overBudget(today) {
 		return nil, journal.ErrOverBudget
 	}
-	purse, err := a.ledger.Reserve(ctx, a.judge.Endpoint.Name, usd)
+	purse, err := a.ledger.Reserve(ctx, s, usd)
 	if errors.Is(err, journal.ErrOverBudget) && usd <= a.cap {
 		if before := a.spent.Swap(&today); before == nil || *before != today {
 			a.log.Warn("the judge's budget of the day is spent; what comes today is not judged", "endpoint", a.judge.Endpoint.Name)

@@ -100,3 +100,8 @@ func (c *counts) judged(v *journal.Judgement) {
 		}
 	}
 }
+
+// budget counts that the judges' budget has come to that percentage.
+func (c *counts) budget(percent int) {
+	c.set.GetOrCreateCounter(fmt.Sprintf("understudy_budget_events_total{account=%q,percent=\"%d\"}", journal.AccountJudge, percent)).Inc()
+}

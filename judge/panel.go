@@ -104,7 +104,7 @@ func (p *Panel) open(ctx context.Context) error {
 			caps[name] = usd
 		}
 	}
-	ledger, err := journal.NewLedger(ctx, p.j, journal.AccountJudge, p.cfg.DailyUSD, caps)
+	ledger, err := journal.NewLedger(ctx, p.j, journal.AccountJudge, p.scope.Instance, journal.Caps{DailyUSD: p.cfg.DailyUSD, Endpoints: caps, Event: p.budgetEvent})
 	if err != nil {
 		return err
 	}
@@ -170,4 +170,10 @@ func (p *Panel) Charged() (day string, usd float64, ok bool) {
 		return day, usd, true
 	}
 	return "", 0, false
+}
+
+// budgetEvent logs that the judges' budget is nearly spent, or spent, and counts it.
+func (p *Panel) budgetEvent(e journal.BudgetEvent) {
+	p.log.Warn("budget of the day", "account", journal.AccountJudge, "scope", e.Scope, "percent", e.Percent, "charged_usd", e.ChargedUSD, "cap_usd", e.CapUSD)
+	p.counts.budget(e.Percent)
 }

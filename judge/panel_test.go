@@ -683,12 +683,12 @@ func TestFourProcesses(t *testing.T) {
 // spend leaves only left of the day's budget of the judges.
 func spend(t *testing.T, j *journal.Journal, daily, left float64) {
 	t.Helper()
-	l, err := journal.NewLedger(t.Context(), j, journal.AccountJudge, daily, nil)
+	l, err := journal.NewLedger(t.Context(), j, journal.AccountJudge, journal.NewID(time.Now()), journal.Caps{DailyUSD: daily})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, charged := l.Charged()
-	r, err := l.Reserve(t.Context(), "nova", daily-charged-left)
+	r, err := l.Reserve(t.Context(), journal.Spend{Endpoint: "nova"}, daily-charged-left)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,11 +41,15 @@ func (r *round) ask(ctx context.Context, metrics []*Metric, pair *pairText, last
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	purse, err := r.a.admit(ctx, r.cost(metrics, pair))
+	purse, err := r.a.admit(ctx, journal.Spend{Endpoint: r.a.judge.Endpoint.Name, Submodule: r.v.Submodule,
+		Record: journal.JudgementSubject(r.v.Submodule, r.v.Candidate, r.v.TrialID)}, r.cost(metrics, pair))
 	if err != nil {
 		return err
 	}
-	defer purse.Settle(0) // what is left of it
+	defer func() {
+		purse.Settle(0) // what is left of it
+		r.v.BookedUSD = purse.Booked()
+	}()
 	var wg sync.WaitGroup
 	for _, one := range r.plan(metrics, pair) {
 		// Where one cannot be asked the others go on: they are paid for, and will be

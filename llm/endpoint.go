@@ -60,6 +60,10 @@ type Endpoint struct {
 	CallsMonth    int     `toml:"calls_month"`
 	// Concurrency is how many calls may be in flight at once.
 	Concurrency int `toml:"concurrency"`
+	// RPM and TPM are how many requests and tokens a minute may be asked of the model
+	// in the region, by all hosts together; 0 is no limit of ours.
+	RPM int `toml:"rpm"`
+	TPM int `toml:"tpm"`
 	// DailyUSD stops the endpoint's calls for the UTC day; 0 leaves it to the
 	// common budget.
 	DailyUSD float64 `toml:"daily_usd"`
@@ -149,6 +153,12 @@ func (e *Endpoint) Validate() error {
 	e.validatePrice(&errs)
 	if e.Concurrency < 1 || e.Concurrency > 10_000 {
 		errs.add("concurrency is %d: 1 to 10000", e.Concurrency)
+	}
+	if e.RPM < 0 || e.RPM > 10_000_000 {
+		errs.add("rpm is %d: 0 (no limit of ours) to 10 million", e.RPM)
+	}
+	if e.TPM < 0 || e.TPM > 2_000_000_000 {
+		errs.add("tpm is %d: 0 (no limit of ours) to 2 billion", e.TPM)
 	}
 	if e.MaxOutputTokens < 1 || e.MaxOutputTokens > 10_000_000 {
 		errs.add("max_output_tokens is %d: 1 to 10000000", e.MaxOutputTokens)
@@ -301,6 +311,46 @@ func (e *Endpoint) AWSRegion() (region string, ok bool) {
 		}
 	}
 	return e.Region, e.Provider == "bedrock" || e.Auth == AuthSigV4
+}
+
+// Account names the account whose quota a call of the endpoint uses, as far as the
+// configuration tells: the region on AWS, else the host of its address.
+func (e *Endpoint) Account() string {
+	if region, ok := e.AWSRegion(); ok {
+		return "aws-" + region
+	}
+	return AccountOf(e.BaseURL)
+}
+
+// AccountOf names the account behind an address that is not on AWS.
+func AccountOf(baseURL string) string {
+	if u, err := url.Parse(baseURL); err == nil && u.Host != "" {
+		return accountName(u.Host)
+	}
+	return "api=openai=com" // where an endpoint without an address is called
+}
+
+// accountName writes a host with the characters of a name.
+func accountName(host string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' {
+			return r
+		}
+		return '='
+	}, strings.ToLower(host))
+}
+
+// QuotaKey names the quota that calls of the endpoint count against: the model, in its
+// account. Endpoints with the same key share their rpm and tpm.
+func (e *Endpoint) QuotaKey() string { return e.Account() + "-" + accountName(e.Model) }
+
+// Limit is the most tokens that an answer may have to a request without a limit of its
+// own; usual is what such answers usually need, 0 where that is not known.
+func (e *Endpoint) Limit(usual int) int {
+	if usual > 0 && usual < e.MaxOutputTokens {
+		return usual
+	}
+	return e.MaxOutputTokens
 }
 
 // Key reads the endpoint's API key from where the configuration says it is. An

@@ -29,9 +29,13 @@ type Request struct {
 	// MaxTokensPath is where it stands in the request it was read from.
 	MaxTokens     *int
 	MaxTokensPath string
-	Temperature   *float64
-	TopP          *float64
-	Stop          []string
+	// UsualTokens is what answers to such requests usually need at most. Where the
+	// request sets no limit it is the one that goes out, if it is below the endpoint's;
+	// 0 is not known.
+	UsualTokens int
+	Temperature *float64
+	TopP        *float64
+	Stop        []string
 	// Effort is how long a model should reason: OpenAI's word, such as "low", or
 	// "" where the request does not say.
 	Effort string

@@ -26,6 +26,16 @@ type Config struct {
 	AllowedRegions []string `toml:"allowed_regions"`
 	// Attempts is how often one trial may call its endpoint.
 	Attempts int `toml:"attempts"`
+	// OnLost says what becomes of an exchange whose call was in flight when its process
+	// died: OnLostRetry or OnLostGiveUp.
+	OnLost string `toml:"on_lost"`
+	// Speed is how much faster than captured exchanges are tried; 0 is as fast as
+	// quotas allow.
+	Speed float64 `toml:"speed"`
+	// Windows are the parts of the day, in UTC, in which exchanges are tried; none is all.
+	Windows []string `toml:"windows"`
+	// MaxDeliver is how often the broker gives an exchange out before it is given up.
+	MaxDeliver int `toml:"max_deliver"`
 	// AckWait is the broker's redelivery time and the life of a claim. Both
 	// are renewed while a call runs.
 	AckWait time.Duration `toml:"ack_wait"`
@@ -35,9 +45,17 @@ type Config struct {
 	DrainTimeout time.Duration `toml:"drain_timeout"`
 }
 
+// The policies for calls whose process died.
+const (
+	// OnLostRetry makes the call again; it may be billed twice.
+	OnLostRetry = "retry"
+	// OnLostGiveUp makes the exchange a dead letter, which a person may have tried again.
+	OnLostGiveUp = "give_up"
+)
+
 // DefaultConfig has the value of every key that may be left out.
 func DefaultConfig() Config {
-	return Config{DailyUSD: 25, ControlShare: 0.05, ControlDailyUSD: 10, Attempts: 3, AllowedRegions: []string{}, AckWait: 30 * time.Second, Prefetch: 8, DrainTimeout: 5 * time.Second}
+	return Config{DailyUSD: 25, ControlShare: 0.05, ControlDailyUSD: 10, Attempts: 3, OnLost: OnLostRetry, Windows: []string{}, MaxDeliver: 200, AllowedRegions: []string{}, AckWait: 30 * time.Second, Prefetch: 8, DrainTimeout: 5 * time.Second}
 }
 
 // Validate reports what is wrong with the section, all faults joined.
@@ -55,6 +73,20 @@ func (c *Config) Validate() error {
 	}
 	if c.Attempts < 1 || c.Attempts > 10 {
 		bad("attempts is %d: 1 to 10", c.Attempts)
+	}
+	if c.OnLost != OnLostRetry && c.OnLost != OnLostGiveUp {
+		bad("on_lost %q is unknown: \"retry\" or \"give_up\"", c.OnLost)
+	}
+	if !(c.Speed >= 0 && c.Speed <= 1000) {
+		bad("speed is %v: 0 (as fast as quotas allow) to 1000", c.Speed)
+	}
+	for _, s := range c.Windows {
+		if _, err := parseWindow(s); err != nil {
+			bad("windows: %w", err)
+		}
+	}
+	if c.MaxDeliver < 10 || c.MaxDeliver > 1_000_000 {
+		bad("max_deliver is %d: 10 to a million", c.MaxDeliver)
 	}
 	if c.AckWait < time.Second {
 		bad("ack_wait is %s; at least 1s is needed", c.AckWait)

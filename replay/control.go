@@ -15,44 +15,30 @@ const (
 	reasonShare     = "outside the control's share"
 )
 
-// leftOut tells why the lane's control does not ask an exchange, "" if it does.
-// settled tells that the answer is the same whoever gives it and whenever.
+// leftOut tells why the lane's control does not ask an exchange, "" if it does. It is
+// asked under the claim on the message: another host may see it otherwise.
 //
 // What is drawn at a share depends on the conversation's name alone, never on an
 // outcome. When the share changes, conversations under way may be asked in part.
-func (l *lane) leftOut(ctx context.Context, ex *journal.Exchange, seq uint64) (reason string, settled bool) {
+func (l *lane) leftOut(ctx context.Context, ex *journal.Exchange, seq uint64) (reason string) {
 	share := l.r.cfg.ControlShare
 	switch {
 	case !(share > 0):
-		return reasonNoControl, false // another host may run with another configuration
+		return reasonNoControl
 	case ex.Source != journal.SourceCapture:
-		return reasonForeign, true
+		return reasonForeign
 	case share >= 1, l.c.Full != nil && l.c.Full(ex.Submodule), drawn(ex, seq, share):
-		return "", false
+		return ""
 	case !l.r.proofs.proven(ctx, ex.Submodule):
-		return "", false
+		return ""
 	}
-	return reasonShare, false
-}
-
-// leaveOut stores that the control does not ask an exchange. What another host may
-// see otherwise is stored under a claim: its call would be paid and then refused.
-func (l *lane) leaveOut(ctx context.Context, t *journal.Trial, reason string, settled bool) (time.Duration, error) {
-	store := func() (time.Duration, error) { return 0, l.finish(ctx, t, journal.NotDrawn, reason) }
-	if settled {
-		return store()
-	}
-	return l.claimed(ctx, t, store)
+	return reasonShare
 }
 
 // drawn tells whether the exchange belongs to the share: whole conversations, and
 // where an exchange has none it is one of its own.
 func drawn(ex *journal.Exchange, seq uint64, share float64) bool {
-	cluster := ex.Conversation
-	if cluster == "" {
-		cluster = ex.Key(seq)
-	}
-	return journal.Share("control", ex.Submodule+"\x00"+cluster) < share
+	return journal.Share("control", ex.Submodule+"\x00"+cluster(ex, seq)) < share
 }
 
 // How long the state of a control is remembered, and waited for.

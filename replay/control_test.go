@@ -304,8 +304,15 @@ func TestControlIsStoredOnceByHostsThatDisagree(t *testing.T) {
 		if l.claims, err = b.j.Claims(t.Context(), journal.BucketClaims, r.instance, b.cfg.AckWait); err != nil {
 			t.Fatal(err)
 		}
-		for _, e := range all {
-			wg.Go(func() { l.try(b.t.Context(), e, &journal.Delivery{Seq: 1}) })
+		for i := 0; i < len(all); i += 4 { // as they were published
+			var data []byte
+			for _, e := range all[i : i+4] {
+				if data, err = journal.AppendExchange(data, e); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d := &journal.Delivery{Seq: uint64(1 + i/4), Subject: journal.ExchangeSubject("a/b"), Data: data}
+			wg.Go(func() { (&message{f: l.live(), d: d}).work(b.t.Context()) })
 		}
 	}
 	wg.Wait()

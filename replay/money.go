@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"strconv"
 	"sync/atomic"
 
 	"understudy/internal/journal"
@@ -13,21 +14,33 @@ type purse struct {
 	account  string
 	dailyUSD float64
 	caps     map[string]float64 // by endpoint
+	perSub   map[string]float64 // by sub-module
 	used     bool               // some lane spends from it
+	shares   shares
 
 	ledger atomic.Pointer[journal.Ledger]
 }
 
 // open opens the ledger of a purse that is used.
-func (p *purse) open(ctx context.Context, j *journal.Journal) error {
-	if !p.used {
+func (p *purse) open(ctx context.Context, r *Replay) error {
+	if !p.used || p.ledger.Load() != nil {
 		return nil
 	}
-	l, err := journal.NewLedger(ctx, j, p.account, p.dailyUSD, p.caps)
+	l, err := journal.NewLedger(ctx, r.j, p.account, r.instance, journal.Caps{
+		DailyUSD: p.dailyUSD, Endpoints: p.caps, Submodules: p.perSub, Share: r.shareBy, Event: r.budgetEvent(p.account),
+	})
 	if err == nil {
 		p.ledger.Store(l)
 	}
 	return err
+}
+
+// budgetEvent logs that a budget is nearly spent, or spent, and counts it.
+func (r *Replay) budgetEvent(account string) func(journal.BudgetEvent) {
+	return func(e journal.BudgetEvent) {
+		r.log.Warn("budget of the day", "account", account, "scope", e.Scope, "percent", e.Percent, "charged_usd", e.ChargedUSD, "cap_usd", e.CapUSD)
+		r.counter("understudy_budget_events_total", "account", account, "percent", strconv.Itoa(e.Percent)).Inc()
+	}
 }
 
 func (p *purse) close(ctx context.Context) error {

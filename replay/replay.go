@@ -31,6 +31,9 @@ type Candidate struct {
 	// Full names the sub-modules that a control is asked of in full, whatever is
 	// proven: a gate needs every pair. nil means none. Candidates always are.
 	Full func(submodule string) bool
+	// Paired tells that an exchange of the sub-module is asked both of candidates and
+	// of a control; which of them comes first is then drawn. nil is never.
+	Paired func(submodule string) bool
 }
 
 // A Replay is the stage: one lane for each candidate and each control.
@@ -40,10 +43,15 @@ type Replay struct {
 	lanes    []*lane
 	money    map[journal.Role]*purse
 	proofs   *proofs
-	baseline func(submodule string) (llm.Rates, bool)
-	instance string
-	log      *slog.Logger
-	set      *metrics.Set
+	rejected *rejected
+	traffic  Traffic
+	// submodules are those that are configured by name.
+	submodules []string
+	windows    []window
+	baseline   func(submodule string) (llm.Rates, bool)
+	instance   string
+	log        *slog.Logger
+	set        *metrics.Set
 }
 
 // New makes the stage. baseline prices the live side of a sub-module; false
@@ -56,6 +64,17 @@ func New(cfg Config, j *journal.Journal, candidates []Candidate, baseline func(s
 	r.money = map[journal.Role]*purse{
 		journal.RoleCandidate: {account: journal.AccountReplay, dailyUSD: cfg.DailyUSD, caps: map[string]float64{}},
 		journal.RoleControl:   {account: journal.AccountControl, dailyUSD: cfg.ControlDailyUSD, caps: map[string]float64{}},
+	}
+	for _, p := range r.money {
+		for _, percent := range []string{"80", "100"} {
+			r.counter("understudy_budget_events_total", "account", p.account, "percent", percent)
+		}
+	}
+	r.rejected = &rejected{cells: map[[2]string]bool{}}
+	for _, s := range cfg.Windows {
+		if w, err := parseWindow(s); err == nil { // validated before
+			r.windows = append(r.windows, w)
+		}
 	}
 	for _, c := range candidates {
 		l := newLane(r, c)
@@ -74,13 +93,10 @@ func (r *Replay) Run(ctx context.Context) error {
 	if err := r.j.WaitReady(ctx); err != nil {
 		return nil // stopped before NATS came
 	}
-	claims, err := r.open(ctx)
-	if err != nil {
+	if opened, err := r.open(ctx); err != nil || !opened {
 		return err
 	}
-	if claims == nil {
-		return nil
-	}
+	r.watch(ctx)
 	// Work in hand outlives ctx by the drain timeout.
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -89,8 +105,10 @@ func (r *Replay) Run(ctx context.Context) error {
 
 	var wg sync.WaitGroup
 	for _, l := range r.lanes {
-		wg.Go(func() { l.run(ctx, work, claims) })
+		wg.Go(func() { l.live().run(ctx, work) })
 	}
+	jobs := &backfills{r: r, running: map[string]context.CancelFunc{}}
+	wg.Go(func() { jobs.follow(ctx, work) })
 	wg.Wait()
 	closing, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer done()
@@ -102,31 +120,55 @@ func (r *Replay) Run(ctx context.Context) error {
 	return nil
 }
 
-// open opens the ledgers and the claims, trying again while NATS is away; nil
-// without an error when ctx ended meanwhile.
-func (r *Replay) open(ctx context.Context) (*journal.Claims, error) {
+// open opens the ledgers and the claims and reads what is rejected, trying again while
+// NATS is away; false without an error when ctx ended meanwhile.
+func (r *Replay) open(ctx context.Context) (bool, error) {
 	for {
 		var errs []error
 		for _, p := range r.money {
-			errs = append(errs, p.open(ctx, r.j))
+			errs = append(errs, p.open(ctx, r))
 		}
 		claims, err := r.j.Claims(ctx, journal.BucketClaims, r.instance, r.cfg.AckWait)
-		err = errors.Join(append(errs, err)...)
+		for _, l := range r.lanes {
+			l.claims = claims
+		}
+		err = errors.Join(append(errs, err, r.rejected.read(ctx, r.j))...)
 		if err == nil {
-			return claims, nil
+			return true, nil
 		}
 		if !errors.Is(err, journal.ErrUnavailable) && ctx.Err() == nil {
-			return nil, fmt.Errorf("start replay: %w", err)
+			return false, fmt.Errorf("start replay: %w", err)
 		}
 		if !sleep(ctx, time.Second) {
-			return nil, nil
+			return false, nil
 		}
 	}
 }
 
+// watch reads until ctx ends what other stages say to this one.
+func (r *Replay) watch(ctx context.Context) {
+	go r.j.Keep(ctx, "decisions", func(ctx context.Context) error { return r.rejected.follow(ctx, r.j) })
+	go r.j.Keep(ctx, "busy accounts", r.yield)
+}
+
+// Spread makes the stage spread the daily budgets over the day by the usual traffic of
+// the named sub-modules. It must be called before Run.
+func (r *Replay) Spread(t Traffic, submodules []string) { r.traffic, r.submodules = t, submodules }
+
+// LimitSubmodules gives sub-modules a daily budget of their own, in USD. It must be
+// called before Run.
+func (r *Replay) LimitSubmodules(usd map[string]float64) { r.money[journal.RoleCandidate].perSub = usd }
+
+// KeepRejected names the sub-modules whose candidates are tried on also once they are
+// rejected. It must be called before Run.
+func (r *Replay) KeepRejected(keep func(submodule string) bool) { r.rejected.keep = keep }
+
 // A LaneStatus says how one lane is doing.
 type LaneStatus struct {
 	InFlight int `json:"in_flight"`
+	// Concurrency is how many calls may be in flight now: what is configured, or less
+	// while the provider throttles.
+	Concurrency int `json:"concurrency"`
 	// Paused tells until when the lane waits, and why; empty when it works.
 	PausedUntil *time.Time `json:"paused_until,omitempty"`
 	PausedFor   string     `json:"paused_for,omitempty"`

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"understudy/internal/journal"
@@ -14,169 +12,116 @@ import (
 	"understudy/llm/openai"
 )
 
+// The machine parts of reasons; that of a blocking gap is "gap:" and its path.
+const (
+	codePanic       = "panic"
+	codeUnreadable  = "unreadable"
+	codeLost        = "attempt_lost"
+	codeRejected    = "rejected"
+	codeAborted     = "live_aborted"
+	codeRefused     = "live_refused"
+	codeUntranslate = "untranslatable"
+	codeDay         = "daily_budget"
+	codeShare       = "outside_share" // of conversations that the day's budget reaches for
+	codeUnpriced    = "unpriced_tier"
+	codeControl     = "control_share"
+	codeGivenUp     = "max_deliver"
+)
+
 // try takes one exchange to its one disposition. again above 0 asks for it to
 // come again later; an error says that it could not be finished now.
-func (l *lane) try(ctx context.Context, ex *journal.Exchange, d *journal.Delivery) (again time.Duration, err error) {
-	t := l.newTrial(ex, d.Seq)
+func (m *message) try(ctx context.Context, i int) (again time.Duration, err error) {
+	l, d, ex := m.f.l, m.d, m.list[i]
+	t := l.newTrial(ex, d.Seq, m.set[i])
+	t.Replaces = m.replaces[i]
 	defer func() {
 		if p := recover(); p != nil {
 			l.log.Error("panic while trying an exchange", "exchange_id", ex.ID, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-			again, err = 0, l.finish(ctx, t, journal.DeadLetter, "panic: this is a fault of understudy; the log has its stack")
+			again, err = 0, l.finish(ctx, t, journal.DeadLetter, codePanic, "panic: this is a fault of understudy; the log has its stack")
 		}
 	}()
 	if l.control() {
-		if reason, settled := l.leftOut(ctx, ex, d.Seq); reason != "" {
-			return l.leaveOut(ctx, t, reason, settled)
+		if reason := l.leftOut(ctx, ex, d.Seq); reason != "" {
+			return 0, l.finish(ctx, t, journal.NotDrawn, codeControl, reason)
 		}
 	}
-	if reason := incomparable(ex); reason != "" {
-		return 0, l.finish(ctx, t, journal.NotComparable, reason)
+	if code, reason := l.incomparable(ex); code != "" {
+		return 0, l.finish(ctx, t, journal.NotComparable, code, reason)
 	}
 	req, err := openai.Decode(ex.Request)
 	if err != nil {
-		return 0, l.finish(ctx, t, journal.DeadLetter, "request: "+summary(err))
+		return 0, l.finish(ctx, t, journal.DeadLetter, codeUnreadable, "request: "+summary(err))
 	}
+	if ex.Usage != nil {
+		l.lengths.saw(ex.Submodule, ex.Usage.OutputTokens)
+	}
+	req.UsualTokens = l.lengths.limit(ex.Submodule)
 	call, err := l.c.Client.Prepare(req)
 	if err != nil {
-		return 0, l.finish(ctx, t, journal.NotComparable, "translate: "+summary(err))
+		return 0, l.finish(ctx, t, journal.NotComparable, codeUntranslate, "translate: "+summary(err))
 	}
 	t.Gaps, t.Tier = call.Gaps, call.Tier
 	if !call.Comparable() {
-		return 0, l.finish(ctx, t, journal.NotComparable, "blocking gap")
+		return 0, l.finish(ctx, t, journal.NotComparable, "gap:"+blocking(call.Gaps), "blocking gap")
 	}
-	if left := l.pauseLeft(); left > 0 {
-		return max(left, time.Millisecond), nil
+	if n := m.lost[m.subject(i)]; n > 0 {
+		t.LostAttempts = n
+		l.count("lost_attempts")
+		if l.r.cfg.OnLost == OnLostGiveUp {
+			return 0, l.finish(ctx, t, journal.DeadLetter, codeLost, "the process died while the call was in flight; it may have been billed")
+		}
 	}
-	return l.claimed(ctx, t, func() (time.Duration, error) { return l.call(ctx, t, call) })
+	if again, err := m.f.admit(ctx, t, ex, d); again > 0 || err != nil || t.Disposition != "" {
+		return again, err
+	}
+	return l.call(ctx, &attempt{t: t, ex: ex, req: req, call: call})
 }
 
-// incomparable names what makes a live side useless for a comparison.
-func incomparable(ex *journal.Exchange) string {
+// incomparable names what keeps the exchange from being compared whatever the
+// candidate says.
+func (l *lane) incomparable(ex *journal.Exchange) (code, reason string) {
 	if ex.Aborted {
-		return "live: the client left before the answer's end"
+		return codeAborted, "live: the client left before the answer's end"
 	}
 	switch ex.Class {
 	case llm.ClassInvalid, llm.ClassAccess, llm.ClassNotFound:
-		return "live: the provider refused the request (" + string(ex.Class) + ")"
+		return codeRefused, "live: the provider refused the request (" + string(ex.Class) + ")"
+	}
+	if !l.control() && l.r.rejected.holds(ex.Submodule, l.c.Endpoint.Name) {
+		return codeRejected, "the candidate is rejected for this sub-module; keep = true would go on trying it"
+	}
+	return "", ""
+}
+
+// blocking is the path of the first gap that blocks.
+func blocking(gaps []llm.Gap) string {
+	for _, g := range gaps {
+		if g.Severity == llm.Blocking {
+			return g.Path
+		}
 	}
 	return ""
 }
 
+// errorOf is the client's error in the chain of err, nil without one.
+func errorOf(err error) *llm.Error {
+	var e *llm.Error
+	errors.As(err, &e)
+	return e
+}
+
 // summary is the text of an error that may stand in a record.
 func summary(err error) string {
-	var e *llm.Error
-	if errors.As(err, &e) {
+	if e := errorOf(err); e != nil {
 		return e.Summary()
 	}
 	return "unreadable"
 }
 
-// claimed does the work of a trial that is not stored yet under a claim, so that no
-// other host does it as well.
-func (l *lane) claimed(ctx context.Context, t *journal.Trial, work func() (time.Duration, error)) (time.Duration, error) {
-	claim, err := l.claims.Take(ctx, t.ID)
-	if err != nil {
-		return 0, err
-	}
-	if claim == nil { // somebody else calls, or died while calling
-		stored, err := l.r.j.HasTrial(ctx, t.Submodule, t.Candidate, t.ID)
-		if stored || err != nil {
-			return 0, err
-		}
-		return l.r.cfg.AckWait / 2, nil
-	}
-	release := claim.Hold(ctx)
-	defer func() {
-		if err := release(); err != nil {
-			l.log.Debug("release claim", "err", err)
-		}
-	}()
-	// Only now: whoever held the claim before may have stored the trial.
-	stored, err := l.r.j.HasTrial(ctx, t.Submodule, t.Candidate, t.ID)
-	if stored || err != nil {
-		return 0, err
-	}
-	return work()
-}
-
-// call makes up to the configured attempts and stores the trial.
-func (l *lane) call(ctx context.Context, t *journal.Trial, call *llm.Call) (time.Duration, error) {
-	bound, priced := l.c.Rates.Bound(call.ServiceTier, call.MaxInputTokens, call.MaxOutputTokens)
-	if !priced {
-		return 0, l.finish(ctx, t, journal.OverBudget, fmt.Sprintf("the service tier %q has no known price, and what has none is not called", call.ServiceTier))
-	}
-	cost, known := 0.0, true
-	t.LagMS = ms(time.Since(t.At))
-	var last error
-	for n := 1; ; n++ {
-		money, err := l.money.ledger.Load().Reserve(ctx, l.c.Endpoint.Name, bound)
-		if errors.Is(err, journal.ErrOverBudget) && len(t.Attempts) == 0 {
-			return 0, l.finish(ctx, t, journal.OverBudget, fmt.Sprintf("the call may cost $%.4f, which the day's budget no longer holds", bound))
-		}
-		if errors.Is(err, journal.ErrOverBudget) {
-			break // no money for a further attempt: the last one stands
-		}
-		if err != nil {
-			return 0, err
-		}
-		if left := l.pauseLeft(); left > 0 { // another call met a fault meanwhile
-			money.Settle(0)
-			return max(left, time.Millisecond), nil
-		}
-		resp, err := l.attempt(ctx, call)
-		last = err
-		usd, sure := money.Book(&l.c.Rates, call.ServiceTier, resp, err)
-		if ctx.Err() != nil {
-			return 0, ctx.Err()
-		}
-		cost, known = cost+usd, known && sure
-		class := llm.ClassOf(err)
-		l.count("attempts", "class", string(class))
-		if class.OurFault() {
-			return l.pause(asError(err)), nil
-		}
-		l.propose(asError(err).Proposal)
-		fill(t, call, resp, err)
-		if !class.Retryable() || n >= l.r.cfg.Attempts {
-			break
-		}
-		if !sleep(ctx, backoff(n)) {
-			return 0, ctx.Err()
-		}
-	}
-	if llm.ClassOf(last) == llm.ClassNetwork {
-		return l.pause(asError(last)), nil // an endpoint that is not there says nothing about its model
-	}
-	l.worked()
-	if known {
-		t.CostUSD = &cost
-	}
-	return 0, l.finish(ctx, t, journal.Tried, "")
-}
-
-func (l *lane) attempt(ctx context.Context, call *llm.Call) (*llm.Response, error) {
-	l.inFlight.Add(1)
-	defer l.inFlight.Add(-1)
-	return l.c.Client.Do(ctx, call)
-}
-
-func asError(err error) *llm.Error {
-	var e *llm.Error
-	if errors.As(err, &e) {
-		return e
-	}
-	return &llm.Error{Class: llm.ClassMalformed, Err: err}
-}
-
-// backoff before attempt n+1: exponential with full jitter.
-func backoff(n int) time.Duration {
-	return rand.N(min(200*time.Millisecond<<n, 5*time.Second))
-}
-
-func (l *lane) newTrial(ex *journal.Exchange, seq uint64) *journal.Trial {
+func (l *lane) newTrial(ex *journal.Exchange, seq uint64, set int) *journal.Trial {
 	ep := &l.c.Endpoint
 	t := &journal.Trial{
-		Schema: journal.SchemaVersion, ID: journal.TrialID(ex.Key(seq), ep.Name, ep.Model, "", 0),
+		Schema: journal.SchemaVersion, ID: journal.TrialID(ex.Key(seq), ep.Name, ep.Model, "", set), AttemptSet: set,
 		ExchangeID: ex.ID, ExchangeSeq: seq, At: ex.At, Source: ex.Source,
 		Submodule: ex.Submodule, Conversation: ex.Conversation, ConversationSource: ex.ConversationSource, Unit: ex.Unit,
 		Candidate: ep.Name, Role: l.c.Role, Model: ep.Model,
@@ -189,37 +134,10 @@ func (l *lane) newTrial(ex *journal.Exchange, seq uint64) *journal.Trial {
 	return t
 }
 
-// fill writes the outcome of an attempt; the last one stands.
-func fill(t *journal.Trial, call *llm.Call, resp *llm.Response, err error) {
-	a := journal.Attempt{Class: llm.ClassOf(err)}
-	if err != nil {
-		e := asError(err)
-		a.Status, a.Code, a.RequestID, a.Proposal = e.Status, e.Code, e.RequestID, e.Proposal
-	}
-	t.Gaps = slices.Clip(call.Gaps)
-	t.Class, t.Text, t.Refusal, t.ToolCalls, t.Finish, t.NativeFinish, t.Usage, t.ServiceTier = a.Class, "", "", nil, "", "", nil, ""
-	if resp != nil {
-		a.LatencyMS = ms(resp.Timing.Total)
-		if ft := resp.Timing.FirstToken; ft > 0 {
-			v := ms(ft)
-			a.TTFTMS = &v
-		}
-		if resp.RequestID != "" {
-			a.RequestID = resp.RequestID
-		}
-		t.Text, t.Refusal, t.ToolCalls = resp.Text, resp.Refusal, resp.ToolCalls
-		t.Finish, t.NativeFinish, t.Usage, t.ServiceTier = resp.Finish, resp.NativeFinish, resp.Usage, resp.ServiceTier
-		t.Gaps = append(t.Gaps, resp.Gaps...)
-	}
-	t.Attempts = append(t.Attempts, a)
-}
-
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
 // finish stores the trial, and keeps trying while NATS is away: the answer may
 // have been paid for.
-func (l *lane) finish(ctx context.Context, t *journal.Trial, d journal.Disposition, reason string) error {
-	t.Disposition, t.Reason, t.StoredAt = d, reason, time.Now().UTC()
+func (l *lane) finish(ctx context.Context, t *journal.Trial, d journal.Disposition, code, reason string) error {
+	t.Disposition, t.ReasonCode, t.Reason, t.StoredAt = d, code, reason, time.Now().UTC()
 	for {
 		stored, err := l.r.j.StoreTrial(context.WithoutCancel(ctx), t)
 		if err == nil {
@@ -236,21 +154,4 @@ func (l *lane) finish(ctx context.Context, t *journal.Trial, d journal.Dispositi
 			return err
 		}
 	}
-}
-
-// deadMessage gives every record of an unreadable message up. Where not even
-// their number is known it is one.
-func (l *lane) deadMessage(ctx context.Context, d *journal.Delivery, cause error) error {
-	submodule, source, ok := journal.SubjectOf(d.Subject)
-	if !ok || !l.c.Wants(submodule) {
-		return nil
-	}
-	l.log.Error("message cannot be read; its records are dead letters", "seq", d.Seq, "err", cause)
-	var errs []error
-	for i := range d.Records() {
-		id := fmt.Sprintf("message-%d-%d", d.Seq, i)
-		t := l.newTrial(&journal.Exchange{ID: id, At: time.Now().UTC(), Source: source, Submodule: submodule}, d.Seq)
-		errs = append(errs, l.finish(ctx, t, journal.DeadLetter, "message cannot be read: "+cause.Error()))
-	}
-	return errors.Join(errs...)
 }

@@ -192,6 +192,7 @@ func (d *demo) config(dir string) (*Config, error) {
 	for i, name := range demoSubmodules {
 		cfg.Submodules = append(cfg.Submodules, canary.Submodule{
 			Name: name, Baseline: "gpt-4-turbo", Candidates: []string{"llama-3.3-70b", "claude-sonnet"},
+			Keep: true, // so that the report compares both candidates to the end
 			Unit: "interview", Risk: i + 1, Priority: "cost, quality kept, speed", Criteria: canary.Criteria{Gates: []canary.Gate{
 				{Name: "cost_ratio", Limit: 0.40}, {Name: "latency_mean_ms", Limit: 500}, {Name: "error_rate", Limit: 0.02},
 				{Name: "score.correctness", Limit: 0.10}, {Name: "harmfulness", Limit: 0.02}, {Name: "win_rate", Limit: 0.40}, {Name: own[i], Limit: 0.02},

@@ -38,6 +38,9 @@ var metricTable = []metric{
 	{"understudy_replay_trials_total", "counter", "candidate, outcome, class", "stored dispositions; outcome is trial, not_comparable, over_budget or dead_letter"},
 	{"understudy_replay_attempts_total", "counter", "candidate, class", "calls made, by how they ended"},
 	{"understudy_replay_pauses_total", "counter", "candidate, class", "pauses of an endpoint after a fault that is no trial"},
+	{"understudy_replay_lost_attempts_total", "counter", "candidate", "calls that were in flight when their process died, found when their exchange came again"},
+	{"understudy_replay_yields_total", "counter", "candidate", "times that an endpoint left its account to live traffic"},
+	{"understudy_replay_concurrency", "gauge", "candidate", "calls that may be under way now: fewer than configured while the provider throttles"},
 	{"understudy_replay_paused", "gauge", "candidate", "1 while the endpoint is paused"},
 	{"understudy_replay_in_flight", "gauge", "candidate", "calls under way"},
 	{"understudy_replay_spent_today_usd", "gauge", "", "what this process spent on candidates since 00:00 UTC"},
@@ -45,6 +48,10 @@ var metricTable = []metric{
 	{"understudy_control_trials_total", "counter", "endpoint, outcome, class", "stored dispositions of the control; outcome is trial, not_comparable, over_budget, dead_letter or not_drawn"},
 	{"understudy_control_attempts_total", "counter", "endpoint, class", "calls of the control made, by how they ended"},
 	{"understudy_control_pauses_total", "counter", "endpoint, class", "pauses of a control after a fault that is no trial"},
+	{"understudy_control_lost_attempts_total", "counter", "endpoint", "understudy_replay_lost_attempts_total for controls"},
+	{"understudy_control_yields_total", "counter", "endpoint", "understudy_replay_yields_total for controls"},
+	{"understudy_control_concurrency", "gauge", "endpoint", "understudy_replay_concurrency for controls"},
+	{"understudy_budget_events_total", "counter", "account, percent", "daily budgets that came to 80 or 100 percent, told by the process that found it; account is all (candidates), control or judge"},
 	{"understudy_control_paused", "gauge", "endpoint", "1 while the control is paused"},
 	{"understudy_control_in_flight", "gauge", "endpoint", "calls of the control under way"},
 	{"understudy_control_spent_today_usd", "gauge", "", "what this process spent on controls since 00:00 UTC"},
@@ -89,12 +96,14 @@ func (p *process) metrics(w http.ResponseWriter, _ *http.Request) {
 		lanes := r.Status()
 		for _, name := range slices.Sorted(maps.Keys(lanes)) {
 			fmt.Fprintf(w, "understudy_replay_in_flight{candidate=%q} %d\n", name, lanes[name].InFlight)
+			fmt.Fprintf(w, "understudy_replay_concurrency{candidate=%q} %d\n", name, lanes[name].Concurrency)
 			fmt.Fprintf(w, "understudy_replay_paused{candidate=%q} %d\n", name, oneIf(lanes[name].PausedFor != ""))
 		}
 		fmt.Fprintf(w, "understudy_replay_spent_today_usd %g\n", r.SpentToday())
 		controls := r.Controls()
 		for _, name := range slices.Sorted(maps.Keys(controls)) {
 			fmt.Fprintf(w, "understudy_control_in_flight{endpoint=%q} %d\n", name, controls[name].InFlight)
+			fmt.Fprintf(w, "understudy_control_concurrency{endpoint=%q} %d\n", name, controls[name].Concurrency)
 			fmt.Fprintf(w, "understudy_control_paused{endpoint=%q} %d\n", name, oneIf(controls[name].PausedFor != ""))
 		}
 		fmt.Fprintf(w, "understudy_control_spent_today_usd %g\n", r.ControlSpentToday())

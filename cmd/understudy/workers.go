@@ -41,6 +41,9 @@ func newWorkers(p *process, cfg *Config) (*workers, error) {
 			return nil, err
 		}
 		w.replay = replay.New(cfg.Replay, p.j, candidates, cfg.baselineRates, instanceName(), p.log, p.set)
+		w.replay.Spread(p.accounts, cfg.submoduleNames())
+		w.replay.LimitSubmodules(cfg.submoduleBudgets())
+		w.replay.KeepRejected(func(submodule string) bool { s, _ := cfg.submodule(submodule); return s.Keep })
 	}
 	if p.runs("judge") {
 		var err error
@@ -78,6 +81,11 @@ func newCandidates(cfg *Config, who identify, policy *bedrock.RegionPolicy) ([]r
 	for _, ep := range cfg.Endpoints {
 		name := ep.Name
 		candidate := replay.Candidate{Wants: func(submodule string) bool { return slices.Contains(cfg.candidates(submodule), name) }}
+		paired := func(submodule string) bool {
+			s, ok := cfg.submodule(submodule)
+			_, asked := cfg.controlOf(s)
+			return ok && asked && len(s.Candidates) > 0
+		}
 		control := replay.Candidate{
 			Role: journal.RoleControl,
 			Wants: func(submodule string) bool {
@@ -95,6 +103,7 @@ func newCandidates(cfg *Config, who identify, policy *bedrock.RegionPolicy) ([]r
 			if !any {
 				continue
 			}
+			c.Paired = paired
 			var err error
 			if c.Client, err = newClient(ep, who); err != nil {
 				return nil, err
@@ -106,6 +115,28 @@ func newCandidates(cfg *Config, who identify, policy *bedrock.RegionPolicy) ([]r
 		}
 	}
 	return out, nil
+}
+
+// submoduleNames are the sub-modules with a section of their own.
+func (c *Config) submoduleNames() []string {
+	var names []string
+	for _, s := range c.Submodules {
+		if s.Name != canary.Any {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// submoduleBudgets are the daily budgets of those that have one of their own, in USD.
+func (c *Config) submoduleBudgets() map[string]float64 {
+	usd := map[string]float64{}
+	for _, s := range c.Submodules {
+		if s.DailyUSD > 0 {
+			usd[s.Name] = s.DailyUSD
+		}
+	}
+	return usd
 }
 
 // scope lists the sub-modules that are wanted, nil for all where "*" is among them.

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,8 +35,12 @@ type Accounts struct {
 	ingested   map[string]int
 	done       map[string]map[string]*Buckets // candidate → sub-module → terminal buckets
 	controls   map[string]*ControlBuckets     // by endpoint
-	seen       [2]uint64                      // last message read of exchanges and trials
-	current    [2]bool                        // whether the end of each was reached
+	reasons    map[string]map[string]int      // candidate → reason code → not comparable
+	traffic    *traffic
+	spent      map[string]map[Cell]Spent // by day
+	mean       map[Cell]float64
+	seen       [2]uint64 // last message read of exchanges and trials
+	current    [2]bool   // whether the end of each was reached
 }
 
 // A tally is one exchange message: its records, and how many are done by candidate.
@@ -51,6 +56,7 @@ func NewAccounts(j *Journal, candidates func(submodule string) []string) *Accoun
 		j: j, candidates: candidates, open: map[uint64]*tally{},
 		captured: map[string]int{}, ingested: map[string]int{},
 		done: map[string]map[string]*Buckets{}, controls: map[string]*ControlBuckets{},
+		reasons: map[string]map[string]int{}, traffic: newTraffic(), spent: map[string]map[Cell]Spent{}, mean: map[Cell]float64{},
 	}
 }
 
@@ -89,6 +95,7 @@ func (a *Accounts) exchange(m *Message) error {
 	submodule, source, ok := SubjectOf(m.Subject)
 	if ok {
 		n := m.count()
+		a.traffic.add(submodule, m.At, n)
 		if source != SourceCapture {
 			a.ingested[submodule] += n
 		} else {
@@ -117,6 +124,9 @@ func (a *Accounts) trial(m *Message) error {
 	if t := strings.Split(m.Subject, "."); len(t) == 5 {
 		submodule, endpoint := Unescape(t[2]), Unescape(t[3])
 		d := Disposition(m.Header.Get(HeaderDisposition))
+		if booked, err := strconv.ParseInt(m.Header.Get(HeaderBooked), 10, 64); err == nil && d == Tried {
+			a.book(Cell{submodule, endpoint, Role(m.Header.Get(HeaderRole))}, m.At, float64(booked)/1e9)
+		}
 		switch Role(m.Header.Get(HeaderRole)) {
 		case RoleCandidate:
 			a.candidate(m, submodule, endpoint, d)
@@ -130,21 +140,60 @@ func (a *Accounts) trial(m *Message) error {
 
 func (a *Accounts) candidate(m *Message, submodule, candidate string, d Disposition) {
 	b := a.buckets(candidate, submodule)
-	switch d {
-	case Tried:
-		b.Trial++
-	case NotComparable:
-		b.NotComparable++
-	case OverBudget:
-		b.OverBudget++
-	case DeadLetter:
-		b.DeadLetter++
+	b.add(d, 1)
+	if d == NotComparable {
+		a.reason(candidate, m.Header.Get(HeaderReason))
+	}
+	if before := Disposition(m.Header.Get(HeaderReplaces)); before != "" {
+		b.add(before, -1) // the exchange is counted once, as its last attempt set says
+		return
 	}
 	if seq, err := strconv.ParseUint(m.Header.Get(HeaderSeq), 10, 64); err == nil {
 		t := a.tally(seq)
 		t.done[candidate]++
 		a.settle(seq, t)
 	}
+}
+
+// add counts n exchanges that ended so.
+func (b *Buckets) add(d Disposition, n int) {
+	switch d {
+	case Tried:
+		b.Trial += n
+	case NotComparable:
+		b.NotComparable += n
+	case OverBudget:
+		b.OverBudget += n
+	case DeadLetter:
+		b.DeadLetter += n
+	}
+}
+
+// reason counts why an exchange is not comparable. Codes hold no text of people, but the
+// path of a gap may be one of many: beyond reasonsMost they are summed up.
+func (a *Accounts) reason(candidate, code string) {
+	by := a.reasons[candidate]
+	if by == nil {
+		by = map[string]int{}
+		a.reasons[candidate] = by
+	}
+	if _, known := by[code]; !known && len(by) >= reasonsMost || code == "" {
+		code = "other"
+	}
+	by[code]++
+}
+
+const reasonsMost = 50
+
+// Reasons tells by candidate why exchanges are not comparable, and how many.
+func (a *Accounts) Reasons() map[string]map[string]int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := map[string]map[string]int{}
+	for c, by := range a.reasons {
+		out[c] = maps.Clone(by)
+	}
+	return out
 }
 
 func (a *Accounts) saw(i int, m *Message) {

@@ -34,33 +34,55 @@ type Delivery struct {
 	Err error
 	// Deliveries counts how often the broker gave the message out, this time included.
 	Deliveries uint64
-	msg        jetstream.Msg
+	// Stored is when the broker stored the message.
+	Stored time.Time
+	msg    jetstream.Msg
 }
 
 // ExchangeConsumer opens the durable of one endpoint over the exchanges of the
 // given sub-modules (nil: all). When the scope has grown since the durable was
 // made, delivery begins again at the start of the stream: what is done is
 // recognised and acknowledged, what is new is not missed.
-func (j *Journal) ExchangeConsumer(ctx context.Context, endpoint string, submodules []string, inHand int, ackWait time.Duration) (*Consumer, error) {
-	return j.exchanges(ctx, "replay-"+Escape(endpoint), submodules, inHand, ackWait)
+func (j *Journal) ExchangeConsumer(ctx context.Context, endpoint string, submodules []string, inHand, maxDeliver int, ackWait time.Duration) (*Consumer, error) {
+	return j.exchanges(ctx, LaneName(RoleCandidate, endpoint), submodules, inHand, maxDeliver, ackWait)
+}
+
+// LaneName is what the durable of an endpoint in a role is called.
+func LaneName(role Role, endpoint string) string {
+	if role == RoleControl {
+		return "control-" + Escape(endpoint)
+	}
+	return "replay-" + Escape(endpoint)
 }
 
 // ControlConsumer is ExchangeConsumer for an endpoint in the role of a control:
 // a durable of its own, since the endpoint may be a candidate elsewhere.
-func (j *Journal) ControlConsumer(ctx context.Context, endpoint string, submodules []string, inHand int, ackWait time.Duration) (*Consumer, error) {
-	return j.exchanges(ctx, "control-"+Escape(endpoint), submodules, inHand, ackWait)
+func (j *Journal) ControlConsumer(ctx context.Context, endpoint string, submodules []string, inHand, maxDeliver int, ackWait time.Duration) (*Consumer, error) {
+	return j.exchanges(ctx, LaneName(RoleControl, endpoint), submodules, inHand, maxDeliver, ackWait)
 }
 
-func (j *Journal) exchanges(ctx context.Context, name string, submodules []string, inHand int, ackWait time.Duration) (*Consumer, error) {
-	filters := []string{"understudy.exchange.*", "understudy.ingest.*.*"}
-	if submodules != nil {
-		filters = nil
-		for _, s := range submodules {
-			filters = append(filters, ExchangeSubject(s), "understudy.ingest.*."+Escape(s))
-		}
-		slices.Sort(filters)
+// hostsMost is for how many processes one durable has messages in hand: each fetches no
+// more than it may hold, and the broker's own bound is there for accidents.
+const hostsMost = 64
+
+func (j *Journal) exchanges(ctx context.Context, name string, submodules []string, inHand, maxDeliver int, ackWait time.Duration) (*Consumer, error) {
+	filters := submoduleFilters(submodules)
+	cfg := durable(name, filters, hostsMost*inHand, ackWait)
+	cfg.MaxDeliver = maxDeliver
+	return j.open(ctx, StreamExchanges, cfg)
+}
+
+// submoduleFilters are the subjects of the sub-modules' exchanges, nil for all.
+func submoduleFilters(submodules []string) []string {
+	if submodules == nil {
+		return []string{"understudy.exchange.*", "understudy.ingest.*.*"}
 	}
-	return j.open(ctx, StreamExchanges, durable(name, filters, inHand, ackWait))
+	var filters []string
+	for _, s := range submodules {
+		filters = append(filters, ExchangeSubject(s), "understudy.ingest.*."+Escape(s))
+	}
+	slices.Sort(filters)
+	return filters
 }
 
 // TrialConsumer opens a durable over the trials of the given sub-modules (nil: all).
@@ -124,6 +146,36 @@ func grown(old jetstream.ConsumerConfig, want []string) bool {
 // AckWait is how long a delivery stays ours without a sign of life.
 func (c *Consumer) AckWait() time.Duration { return c.wait }
 
+// Fetch hands up to n deliveries to take as they come, for as long as wait. Fewer, or
+// none, are no error.
+func (c *Consumer) Fetch(ctx context.Context, n int, wait time.Duration, take func(*Delivery)) error {
+	fetch, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	batch, err := c.cons.Fetch(n, jetstream.FetchContext(fetch))
+	if err != nil {
+		if isNothing(err) {
+			return nil
+		}
+		return classify("fetch", err)
+	}
+	for m := range batch.Messages() {
+		d, err := c.j.delivery(ctx, m)
+		if err != nil {
+			return err
+		}
+		take(d)
+	}
+	if err := batch.Error(); err != nil && !isNothing(err) {
+		return classify("fetch", err)
+	}
+	return nil
+}
+
+// isNothing tells that a fetch ended without a message.
+func isNothing(err error) bool {
+	return errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoMessages)
+}
+
 // Next waits for a delivery. It returns nil without an error when none came
 // within wait.
 func (c *Consumer) Next(ctx context.Context, wait time.Duration) (*Delivery, error) {
@@ -131,7 +183,7 @@ func (c *Consumer) Next(ctx context.Context, wait time.Duration) (*Delivery, err
 	defer cancel()
 	m, err := c.cons.Next(jetstream.FetchContext(fetch))
 	if err != nil {
-		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoMessages) {
+		if isNothing(err) {
 			return nil, nil
 		}
 		return nil, classify("fetch", err)
@@ -144,7 +196,7 @@ func (j *Journal) delivery(ctx context.Context, m jetstream.Msg) (*Delivery, err
 	if err != nil {
 		return nil, fmt.Errorf("read metadata of %s: %w", m.Subject(), err)
 	}
-	d := &Delivery{Seq: meta.Sequence.Stream, Subject: m.Subject(), Header: m.Headers(), Deliveries: meta.NumDelivered, msg: m}
+	d := &Delivery{Seq: meta.Sequence.Stream, Subject: m.Subject(), Header: m.Headers(), Deliveries: meta.NumDelivered, Stored: meta.Timestamp, msg: m}
 	d.Data, d.Err = j.body(ctx, d.Header, m.Data())
 	return d, nil
 }

@@ -53,15 +53,15 @@ func TestAccountsOfControlsAreApart(t *testing.T) {
 		}
 		<-time.After(10 * time.Millisecond)
 	}
-	if d := cmp.Diff(map[string]Buckets{"x": {Trial: 2}}, acc.Candidates()); d != "" {
-		t.Error(d)
-	}
 	for { // the exchanges may be read after the trials
 		if ok, err := acc.CaughtUp(ctx); err != nil {
 			t.Fatal(err)
 		} else if ok {
 			break
 		}
+	}
+	if d := cmp.Diff(map[string]Buckets{"x": {Trial: 2}}, acc.Candidates()); d != "" {
+		t.Error(d)
 	}
 	acc.mu.Lock()
 	defer acc.mu.Unlock()
@@ -75,8 +75,8 @@ func TestControlHasADurableOfItsOwn(t *testing.T) {
 	if _, err := j.PublishExchanges(t.Context(), "a", []*Exchange{exchange("a", 1)}); err != nil {
 		t.Fatal(err)
 	}
-	for _, open := range []func(context.Context, string, []string, int, time.Duration) (*Consumer, error){j.ExchangeConsumer, j.ControlConsumer} {
-		c, err := open(t.Context(), "x", []string{"a"}, 10, time.Minute)
+	for _, open := range []func(context.Context, string, []string, int, int, time.Duration) (*Consumer, error){j.ExchangeConsumer, j.ControlConsumer} {
+		c, err := open(t.Context(), "x", []string{"a"}, 10, 100, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,8 @@ type Message struct {
 	Seq     uint64
 	Subject string
 	Header  nats.Header
+	// At is when the broker stored the message.
+	At time.Time
 	// Data is nil for a reader of headers.
 	Data []byte
 	// Behind is how many messages follow in the stream at the moment.
@@ -134,7 +136,7 @@ func (j *Journal) message(ctx context.Context, m jetstream.Msg, headersOnly bool
 	if err != nil {
 		return nil, fmt.Errorf("read metadata of %s: %w", m.Subject(), err)
 	}
-	msg := &Message{Seq: meta.Sequence.Stream, Subject: m.Subject(), Header: m.Headers(), Behind: meta.NumPending}
+	msg := &Message{Seq: meta.Sequence.Stream, Subject: m.Subject(), Header: m.Headers(), At: meta.Timestamp, Behind: meta.NumPending}
 	if headersOnly {
 		return msg, nil
 	}

@@ -27,8 +27,9 @@ type Journal struct {
 	bodies  jetstream.ObjectStore
 	streams map[string]jetstream.Stream
 
-	mu     sync.Mutex
-	claims map[string]time.Duration // the buckets of leases in use, with a lease's life
+	mu      sync.Mutex
+	claims  map[string]time.Duration // the buckets of leases in use, with a lease's life
+	buckets map[string]jetstream.KeyValue
 
 	ready  chan struct{}
 	cancel context.CancelFunc
@@ -47,7 +48,7 @@ func Open(cfg Config, log *slog.Logger) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{cfg: cfg, log: log, lock: lock, ready: make(chan struct{}), claims: map[string]time.Duration{}}
+	j := &Journal{cfg: cfg, log: log, lock: lock, ready: make(chan struct{}), claims: map[string]time.Duration{}, buckets: map[string]jetstream.KeyValue{}}
 	if err := j.connect(); err != nil {
 		j.Close()
 		return nil, err
@@ -216,6 +217,18 @@ func (j *Journal) Bucket(ctx context.Context, name string) (jetstream.KeyValue, 
 	if err := j.usable("open bucket " + name); err != nil {
 		return nil, err
 	}
+	j.mu.Lock()
+	kv := j.buckets[name]
+	j.mu.Unlock()
+	if kv != nil { // handles go by name, and stay
+		return kv, nil
+	}
 	kv, err := j.js.KeyValue(ctx, name)
-	return kv, classify("open bucket "+name, err)
+	if err != nil {
+		return nil, classify("open bucket "+name, err)
+	}
+	j.mu.Lock()
+	j.buckets[name] = kv
+	j.mu.Unlock()
+	return kv, nil
 }

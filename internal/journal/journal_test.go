@@ -236,7 +236,7 @@ func TestConsumerWithGrownScopeMissesNothing(t *testing.T) {
 		}
 	}
 	drain := func(scope []string) (seqs []uint64) {
-		c, err := j.ExchangeConsumer(ctx, "e.1/x", scope, 10, time.Minute)
+		c, err := j.ExchangeConsumer(ctx, "e.1/x", scope, 10, 100, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}

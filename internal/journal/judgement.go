@@ -47,10 +47,12 @@ type Judgement struct {
 	// Calls were made for this record, Cached verdicts were known before.
 	// CostUSD is what those calls cost; nil where a bill is unknown. Calls of rounds
 	// that had to be begun again are in the ledger alone.
-	Calls    int       `json:"calls"`
-	Cached   int       `json:"cached"`
-	CostUSD  *float64  `json:"cost_usd"`
-	JudgedAt time.Time `json:"judged_at"`
+	// BookedUSD is what the ledger booked for them.
+	Calls     int       `json:"calls"`
+	Cached    int       `json:"cached"`
+	CostUSD   *float64  `json:"cost_usd"`
+	BookedUSD float64   `json:"booked_usd,omitempty"`
+	JudgedAt  time.Time `json:"judged_at"`
 }
 
 // A Rating is one metric's verdict on one answer.

@@ -5,36 +5,68 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
+	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"understudy/llm"
 )
 
-// A Ledger keeps all hosts together under a daily budget. A host takes an
-// allowance from the day's account by compare-and-set, at most a hundredth of
-// what is left or what the next call needs, and reserves from it locally. An
-// allowance counts as spent for everybody until it is given back, so a host
-// that dies can never make room for money that it may have spent: the
-// provider's bill ≤ the ledger ≤ the cap.
+// A Ledger keeps all hosts together under daily budgets: of an account, and inside
+// it of endpoints and sub-modules. A host takes an allowance from the day's entry by
+// compare-and-set, at most a hundredth of what is left or what the next call needs,
+// and reserves from it locally. Before a call begins, the host's own entry says what
+// the call may cost (see flight.go). An allowance counts as spent for everybody until
+// it is given back, so a host that dies can never make room for money that it may
+// have spent: the provider's bill ≤ the ledger ≤ the cap.
 //
 // Money is counted in whole nano-dollars, so that sums are exact.
 type Ledger struct {
+	j     *Journal
 	kv    jetstream.KeyValue
+	log   *slog.Logger
 	name  string
-	caps  map[string]int64 // by scope
-	today func() string
+	caps  Caps
+	limit map[string]int64 // by scope
+	now   func() time.Time
+	lease time.Duration
 	// gate lets one call at a time talk to the broker. The purses are never
 	// locked meanwhile, so that figures are shown also when it does not answer.
 	gate chan struct{}
+	host *host
 
 	mu     sync.Mutex
 	purses map[string]*purse // by day and scope
 	freed  chan struct{}     // closed when a reservation is settled
 	seen   map[string]int64  // what each account was last seen to be charged
+	ended  map[string]bool   // accounts whose day's money is spent
+	spent  map[string]int64  // by day, whatever became of the purses
+
+	stop context.CancelFunc
+	wait sync.WaitGroup
+}
+
+// Caps are the budgets of a ledger, in USD for one UTC day.
+type Caps struct {
+	DailyUSD float64
+	// Endpoints and Submodules are those with a budget of their own.
+	Endpoints, Submodules map[string]float64
+	// Share is the part of a day's budgets that may be spent by a moment, 0 to 1;
+	// nil is all of it from the day's beginning.
+	Share func(time.Time) float64
+	// Event is told once of each budget that has come to 80 or 100 percent, by the
+	// process that found it; nil for nobody.
+	Event func(BudgetEvent)
+}
+
+// A BudgetEvent says that a day's budget is nearly spent (80), or no longer holds a
+// call that was asked of it (100).
+type BudgetEvent struct {
+	Day, Scope         string
+	Percent            int
+	ChargedUSD, CapUSD float64
 }
 
 // A purse is the local allowance of one scope on one day. free is below 0 where
@@ -43,16 +75,31 @@ type purse struct {
 	free     int64
 	reserved int64
 	spent    int64
+	used     time.Time // when it last changed
 }
 
 // account is a day's entry of one scope in the bucket.
 type account struct {
+	// ChargedNano is what hosts hold as allowances or have spent.
 	ChargedNano int64 `json:"charged_nano_usd"`
 	CapNano     int64 `json:"cap_nano_usd"`
+	// LostNano and LostCalls are of calls in flight when their host died: they may
+	// have been billed and stay charged.
+	LostNano  int64 `json:"lost_nano_usd,omitempty"`
+	LostCalls int   `json:"lost_calls,omitempty"`
+	// Near and Ended are when 80 percent were charged, and when a call was first
+	// refused for the day.
+	Near  *time.Time `json:"near,omitempty"`
+	Ended *time.Time `json:"ended,omitempty"`
 }
 
-// ErrOverBudget tells that the day's budget does not allow the call.
-var ErrOverBudget = errors.New("the day's budget is spent")
+var (
+	// ErrOverBudget tells that the day's budget does not allow the call.
+	ErrOverBudget = errors.New("the day's budget is spent")
+	// ErrNotYet tells that the day's budget allows the call, but only later: it is
+	// spread over the day.
+	ErrNotYet = errors.New("what the day's budget allows until now is spent")
+)
 
 // exactly stands for no limit: what was spent is booked, and no cap changes that.
 const exactly = -1
@@ -75,45 +122,69 @@ const (
 	AccountJudge   = "judge"
 )
 
-// NewLedger opens the ledger of an account. endpoints gives the own daily cap in
-// USD of those endpoints that have one.
-func NewLedger(ctx context.Context, j *Journal, account string, dailyUSD float64, endpoints map[string]float64) (*Ledger, error) {
+// nearShare of a budget is worth an event.
+const nearShare = 0.8
+
+// idleAfter is how long an allowance may lie unused before it is given back.
+const idleAfter = 5 * time.Second
+
+// NewLedger opens the ledger of an account and keeps it in order until Close.
+// instance names the process, and no other uses that name.
+func NewLedger(ctx context.Context, j *Journal, account, instance string, caps Caps) (*Ledger, error) {
 	kv, err := j.Bucket(ctx, BucketLedger)
 	if err != nil {
 		return nil, err
 	}
 	l := &Ledger{
-		kv: kv, name: account, caps: map[string]int64{account: nano(dailyUSD)}, gate: make(chan struct{}, 1),
-		purses: map[string]*purse{}, freed: make(chan struct{}), seen: map[string]int64{},
-		today: func() string { return time.Now().UTC().Format(time.DateOnly) },
+		j: j, kv: kv, log: j.log, name: account, caps: caps, limit: map[string]int64{account: nano(caps.DailyUSD)}, gate: make(chan struct{}, 1),
+		now: time.Now, lease: hostLease, purses: map[string]*purse{}, freed: make(chan struct{}), seen: map[string]int64{},
+		ended: map[string]bool{}, spent: map[string]int64{},
 	}
-	for name, usd := range endpoints {
-		l.caps[l.scope(name)] = nano(usd)
+	l.host = newHost(account, instance)
+	for name, usd := range caps.Endpoints {
+		l.limit[l.endpoint(name)] = nano(usd)
 	}
-	acc, _, err := l.account(ctx, l.today()+"."+l.name)
+	for name, usd := range caps.Submodules {
+		l.limit[l.submodule(name)] = nano(usd)
+	}
+	key := l.today() + "." + l.name
+	acc, _, err := l.account(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	l.seen[l.today()+"."+l.name] = acc.ChargedNano
+	l.saw(key, acc.ChargedNano)
+	running, stop := context.WithCancel(context.Background())
+	l.stop = stop
+	l.wait.Go(func() { l.maintain(running) })
 	return l, nil
 }
 
-// scope is the entry of an endpoint with a budget of its own.
-func (l *Ledger) scope(endpoint string) string {
+func (l *Ledger) today() string { return l.now().UTC().Format(time.DateOnly) }
+
+// endpoint is the scope of an endpoint with a budget of its own.
+func (l *Ledger) endpoint(name string) string {
 	if l.name == AccountReplay {
-		return "endpoint-" + Escape(endpoint)
+		return "endpoint-" + Escape(name)
 	}
-	return l.name + "-endpoint-" + Escape(endpoint)
+	return l.name + "-endpoint-" + Escape(name)
 }
 
-// account reads a day's entry; nil without an error when there is none yet.
+// submodule is the scope of a sub-module with a budget of its own.
+func (l *Ledger) submodule(name string) string {
+	if l.name == AccountReplay {
+		return "submodule-" + Escape(name)
+	}
+	return l.name + "-submodule-" + Escape(name)
+}
+
+// account reads a day's entry; a nil entry without an error when there is none yet.
 func (l *Ledger) account(ctx context.Context, key string) (acc account, entry jetstream.KeyValueEntry, err error) {
 	entry, err = l.kv.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return acc, nil, nil
 	}
 	if err != nil {
-		return acc, nil, fmt.Errorf("read ledger: %w", err)
+		return acc, nil, classify("read ledger", err)
 	}
 	if err := json.Unmarshal(entry.Value(), &acc); err != nil {
 		return acc, nil, fmt.Errorf("decode ledger %s: %w", key, err)
@@ -121,49 +192,108 @@ func (l *Ledger) account(ctx context.Context, key string) (acc account, entry je
 	return acc, entry, nil
 }
 
-// A Reservation is money set aside for one call.
-type Reservation struct {
-	l      *Ledger
-	keys   []string
-	amount int64
+// A Spend says what money is for.
+type Spend struct {
+	Endpoint  string
+	Submodule string
+	// Record is the subject under which what the money buys will be stored.
+	Record string
 }
 
-// Reserve sets usd aside for a call of the endpoint, waiting while the budget
-// is only held by calls in flight. It fails with ErrOverBudget, with the
-// broker's error, or with that of ctx.
-func (l *Ledger) Reserve(ctx context.Context, endpoint string, usd float64) (*Reservation, error) {
+// Reserve sets usd aside, waiting while the budget is only held by calls in flight.
+// It returns once the host's entry says so: from then on the money counts as spent
+// whatever becomes of the process. It fails with ErrOverBudget, ErrNotYet, the
+// broker's error, or that of ctx.
+func (l *Ledger) Reserve(ctx context.Context, s Spend, usd float64) (*Reservation, error) {
+	return l.reserveFor(ctx, s, usd, nil)
+}
+
+// reserveFor is Reserve for a flight that is on record already, or for a new one.
+func (l *Ledger) reserveFor(ctx context.Context, s Spend, usd float64, f *flight) (*Reservation, error) {
 	amount := nano(usd)
 	for {
-		r, short, freed := l.reserve(endpoint, amount)
+		r, short := l.reserve(s, amount, f)
 		if r != nil {
-			return r, nil
+			err := l.record(ctx)
+			if err == nil && !l.dead(r.flight) {
+				return r, nil
+			}
+			r.cancel()
+			if err != nil {
+				return nil, err
+			}
+			continue // this host was taken for dead meanwhile
 		}
-		if amount > short.limit {
-			return nil, ErrOverBudget
-		}
-		got, err := l.fill(ctx, short)
+		wait, err := l.find(ctx, short, amount)
 		if err != nil {
 			return nil, err
 		}
-		if got {
-			continue
-		}
-		if !l.held(short.key) {
-			// A call may have given its money back just now.
-			if r, _, _ := l.reserve(endpoint, amount); r != nil {
-				return r, nil
-			}
-			if !l.held(short.key) {
-				return nil, ErrOverBudget
-			}
+		if wait == nil {
 			continue
 		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-freed:
+		case <-wait:
 		}
 	}
+}
+
+// find looks for the money that a purse is short of, one caller at a time. A nil channel
+// says to try again now, another one when.
+func (l *Ledger) find(ctx context.Context, short shortage, amount int64) (<-chan struct{}, error) {
+	if amount > short.limit || l.isEnded(short.key) {
+		return nil, ErrOverBudget
+	}
+	if err := l.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer l.leave()
+	got, err := l.fill(ctx, short)
+	if got || err != nil {
+		return nil, err
+	}
+	if freed := l.held(short.key); freed != nil {
+		return freed, nil
+	}
+	// Nothing of ours can come back. What lies in the purse is too little, and
+	// others may make use of it.
+	if err := l.giveBack(ctx, short.key); err != nil {
+		return nil, err
+	}
+	later, err := l.others(ctx, short)
+	if err != nil {
+		return nil, err
+	}
+	if freed := l.held(short.key); freed != nil { // another call took what was left
+		return freed, nil
+	}
+	if later {
+		return after(ctx, 50*time.Millisecond+rand.N(100*time.Millisecond)), nil
+	}
+	if l.share() < 1 {
+		return nil, ErrNotYet
+	}
+	return nil, l.end(ctx, short)
+}
+
+// enter takes the turn to talk to the broker, leave gives it on.
+func (l *Ledger) enter(ctx context.Context) error {
+	select {
+	case l.gate <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *Ledger) leave() { <-l.gate }
+
+// after is closed after d, or when ctx ends.
+func after(ctx context.Context, d time.Duration) <-chan struct{} {
+	c, cancel := context.WithTimeout(ctx, d)
+	context.AfterFunc(c, cancel)
+	return c.Done()
 }
 
 // A shortage is a purse that does not hold what a call needs.
@@ -173,97 +303,152 @@ type shortage struct {
 }
 
 // reserve takes the amount from all of the call's purses, or from none and says
-// which one is short; freed is closed when money comes back.
-func (l *Ledger) reserve(endpoint string, amount int64) (r *Reservation, short shortage, freed <-chan struct{}) {
+// which one is short.
+func (l *Ledger) reserve(s Spend, amount int64, f *flight) (r *Reservation, short shortage) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var keys []string
 	day := l.today()
-	for _, scope := range []string{l.name, l.scope(endpoint)} {
-		limit, ok := l.caps[scope]
+	if f == nil || f.dead || f.day != day { // a flight has its money of one day, and of one life
+		f = &flight{Record: s.Record, day: day}
+	}
+	var keys []string
+	r = &Reservation{l: l, spend: s, day: day, flight: f, amount: amount}
+	for _, scope := range []string{l.name, l.endpoint(s.Endpoint), l.submodule(s.Submodule)} {
+		limit, ok := l.limit[scope]
 		if !ok {
 			continue
 		}
 		key := day + "." + scope
-		if l.purses[key] == nil {
-			l.purses[key] = &purse{}
+		p := l.purses[key]
+		if p == nil {
+			p = &purse{}
+			l.purses[key] = p
 		}
-		if p := l.purses[key]; p.free < amount {
-			return nil, shortage{key, limit, amount}, l.freed
+		if p.free < amount || l.ended[key] {
+			return nil, shortage{key, limit, amount}
 		}
-		keys = append(keys, key)
+		r.purses, keys = append(r.purses, p), append(keys, key)
 	}
-	for _, key := range keys {
-		l.purses[key].free -= amount
-		l.purses[key].reserved += amount
+	for _, p := range r.purses {
+		p.free -= amount
+		p.reserved += amount
+		p.used = l.now()
 	}
-	return &Reservation{l: l, keys: keys, amount: amount}, short, nil
+	f.Keys = keys
+	f.Nano += amount
+	f.open++
+	l.host.add(f)
+	return r, short
 }
 
-// held tells whether calls in flight may bring money back to a purse.
-func (l *Ledger) held(key string) bool {
+// held gives what is closed when calls in flight bring money back to a purse, nil where
+// there are none.
+func (l *Ledger) held(key string) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.purses[key].reserved > 0
+	if p := l.purses[key]; p != nil && p.reserved > 0 {
+		return l.freed
+	}
+	return nil
+}
+
+func (l *Ledger) isEnded(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended[key]
+}
+
+// share is the part of the day's budgets that may be spent by now.
+func (l *Ledger) share() float64 {
+	if l.caps.Share == nil {
+		return 1
+	}
+	return min(1, max(0, l.caps.Share(l.now())))
 }
 
 // fill draws what a purse is short of; false when the day's account does not
 // hold it. Another call may have filled the purse while this one waited.
 func (l *Ledger) fill(ctx context.Context, short shortage) (bool, error) {
-	select {
-	case l.gate <- struct{}{}:
-		defer func() { <-l.gate }()
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
-	l.mu.Lock()
-	free := l.purses[short.key].free
-	l.mu.Unlock()
+	free := l.free(short.key)
 	if free < 0 { // a call cost more than its bound: every host must know
 		if _, err := l.draw(ctx, short.key, exactly, -free); err != nil {
 			return false, err
 		}
-		l.mu.Lock()
-		l.purses[short.key].free -= free
-		free = l.purses[short.key].free
-		l.mu.Unlock()
+		l.credit(short.key, -free)
+		free = l.free(short.key)
 	}
 	need := short.amount - free
 	if need <= 0 {
 		return true, nil
 	}
-	got, err := l.draw(ctx, short.key, short.limit, need)
+	due := int64(float64(short.limit) * l.share())
+	got, err := l.draw(ctx, short.key, due, need)
 	if err != nil || got == 0 {
 		return false, err
 	}
+	l.credit(short.key, got)
+	return true, nil
+}
+
+func (l *Ledger) free(key string) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.purses[short.key].free += got
-	return true, nil
+	if p := l.purses[key]; p != nil {
+		return p.free
+	}
+	return 0
+}
+
+func (l *Ledger) credit(key string, nano int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.purses[key]
+	if p == nil {
+		p = &purse{}
+		l.purses[key] = p
+	}
+	p.free += nano
+	p.used = l.now()
 }
 
 // draw charges at least need to the day's account, more where there is plenty;
 // 0 when it does not hold that much. With the limit exactly it charges just need,
 // whatever the cap; a negative need gives money back.
 func (l *Ledger) draw(ctx context.Context, key string, limit, need int64) (int64, error) {
-	for {
-		acc, entry, err := l.account(ctx, key)
-		if err != nil {
-			return 0, err
-		}
-		amount := need
+	var amount int64
+	err := l.change(ctx, key, func(acc *account) bool {
+		amount = need
 		if left := limit - acc.ChargedNano; limit != exactly {
-			acc.CapNano = limit
-			if need > left {
-				l.saw(key, acc.ChargedNano)
-				return 0, nil
+			if need > left || acc.Ended != nil {
+				amount = 0
+				return false
 			}
 			amount = max(need, left/100)
 		}
 		acc.ChargedNano += amount
+		return true
+	})
+	return amount, err
+}
+
+// change alters a day's entry by compare-and-set, until no other host was faster;
+// nothing is written where alter says so.
+func (l *Ledger) change(ctx context.Context, key string, alter func(*account) bool) error {
+	for {
+		acc, entry, err := l.account(ctx, key)
+		if err != nil {
+			return err
+		}
+		l.raise(key, &acc)
+		before := acc
+		if !alter(&acc) {
+			l.saw(key, acc.ChargedNano)
+			return nil
+		}
+		event := l.mark(key, &before, &acc)
 		value, err := json.Marshal(acc)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if entry == nil {
 			_, err = l.kv.Create(ctx, key, value)
@@ -274,91 +459,73 @@ func (l *Ledger) draw(ctx context.Context, key string, limit, need int64) (int64
 			continue // another host was faster
 		}
 		if err != nil {
-			return 0, fmt.Errorf("write ledger: %w", err)
+			return classify("write ledger", err)
 		}
 		l.saw(key, acc.ChargedNano)
-		return amount, nil
+		if event != nil && l.caps.Event != nil {
+			l.caps.Event(*event)
+		}
+		return nil
 	}
+}
+
+// raise writes the configured cap into an entry. A budget that was raised is not spent
+// any more.
+func (l *Ledger) raise(key string, acc *account) {
+	limit, ok := l.limit[scopeOf(key)]
+	if !ok {
+		return
+	}
+	if limit > acc.CapNano {
+		acc.Near, acc.Ended = nil, nil
+	}
+	acc.CapNano = limit
+}
+
+// dayOf and scopeOf are the parts of an entry's key.
+func dayOf(key string) string   { return key[:len(time.DateOnly)] }
+func scopeOf(key string) string { return key[len(time.DateOnly)+1:] }
+
+// mark notes that a change brings the entry near its cap, and gives the event that the
+// change is.
+func (l *Ledger) mark(key string, before, acc *account) *BudgetEvent {
+	e := &BudgetEvent{Day: dayOf(key), Scope: scopeOf(key), ChargedUSD: float64(acc.ChargedNano) / 1e9, CapUSD: float64(acc.CapNano) / 1e9}
+	if before.Ended == nil && acc.Ended != nil {
+		e.Percent = 100
+		return e
+	}
+	if acc.Near == nil && acc.CapNano > 0 && float64(acc.ChargedNano) >= nearShare*float64(acc.CapNano) {
+		now := l.now().UTC()
+		acc.Near, e.Percent = &now, 80
+		return e
+	}
+	return nil
+}
+
+// end closes a scope for the day: what it cannot pay for one call it pays for none,
+// or else what is asked would depend on what it costs.
+func (l *Ledger) end(ctx context.Context, short shortage) error {
+	err := l.change(ctx, short.key, func(acc *account) bool {
+		if acc.Ended != nil {
+			return false
+		}
+		now := l.now().UTC()
+		acc.Ended = &now
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended[short.key] = true
+	return ErrOverBudget
 }
 
 func (l *Ledger) saw(key string, charged int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.seen[key] = charged
-}
-
-// Split takes a part of the reservation for one call; nil where it does not hold
-// that much.
-func (r *Reservation) Split(usd float64) *Reservation {
-	r.l.mu.Lock()
-	defer r.l.mu.Unlock()
-	part := nano(usd)
-	if part > r.amount {
-		return nil
-	}
-	r.amount -= part
-	return &Reservation{l: r.l, keys: r.keys, amount: part}
-}
-
-// Book settles a call by what came of it and gives what it cost. A call that was
-// refused (an HTTP error) or never sent costs nothing; one that broke without
-// saying its usage, or in a tier or with kinds of tokens that have no known price, may
-// have cost all that was reserved, and its cost is unknown. asked is the tier that the
-// call asked for.
-func (r *Reservation) Book(rates *llm.Rates, asked llm.ServiceTier, resp *llm.Response, err error) (usd float64, known bool) {
-	if resp != nil && resp.Usage != nil {
-		if usd, known = rates.Bill(*resp.Usage, asked, resp.ServiceTier); known {
-			r.Settle(usd)
-		} else {
-			r.SettleFull()
-		}
-		return usd, known
-	}
-	var e *llm.Error
-	if errors.As(err, &e) && (e.NotSent || e.Status >= 400) {
-		r.Settle(0)
-		return 0, true
-	}
-	r.SettleFull()
-	return 0, false
-}
-
-// Settle books what the call cost and frees the rest. A call that cost more than
-// its bound is booked as it was billed, and the next one has to find the money.
-func (r *Reservation) Settle(usd float64) { r.settle(nano(usd)) }
-
-// SettleFull books the whole reservation: the call may have cost anything.
-func (r *Reservation) SettleFull() { r.settle(r.amount) }
-
-func (r *Reservation) settle(cost int64) {
-	r.l.mu.Lock()
-	defer r.l.mu.Unlock()
-	for _, key := range r.keys {
-		p := r.l.purses[key]
-		p.reserved -= r.amount
-		p.free += r.amount - cost
-		p.spent += cost
-	}
-	close(r.l.freed)
-	r.l.freed = make(chan struct{})
-}
-
-// Close gives unspent allowances back. What is still reserved stays charged.
-func (l *Ledger) Close(ctx context.Context) error {
-	l.mu.Lock()
-	free := map[string]int64{}
-	for key, p := range l.purses {
-		if p.free != 0 {
-			free[key], p.free = p.free, 0
-		}
-	}
-	l.mu.Unlock()
-	var errs []error
-	for key, amount := range free {
-		_, err := l.draw(ctx, key, exactly, -amount)
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }
 
 // Charged is what today's common account was last seen to be charged, in USD.
@@ -369,12 +536,31 @@ func (l *Ledger) Charged() (day string, usd float64) {
 	return day, float64(l.seen[day+"."+l.name]) / 1e9
 }
 
+// What is left of a day's budgets, in USD, as this process last saw them.
+type Left struct {
+	All                   float64
+	Endpoints, Submodules map[string]float64
+}
+
+// Left is what today's accounts do not hold charged yet.
+func (l *Ledger) Left() Left {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	day := l.today()
+	of := func(scope string) float64 { return float64(l.limit[scope]-l.seen[day+"."+scope]) / 1e9 }
+	left := Left{All: of(l.name), Endpoints: map[string]float64{}, Submodules: map[string]float64{}}
+	for name := range l.caps.Endpoints {
+		left.Endpoints[name] = of(l.endpoint(name))
+	}
+	for name := range l.caps.Submodules {
+		left.Submodules[name] = of(l.submodule(name))
+	}
+	return left
+}
+
 // SpentToday is what this process booked today over all endpoints, in USD.
 func (l *Ledger) SpentToday() float64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if p := l.purses[l.today()+"."+l.name]; p != nil {
-		return float64(p.spent) / 1e9
-	}
-	return 0
+	return float64(l.spent[l.today()]) / 1e9
 }

@@ -10,19 +10,21 @@ import (
 
 func openLedger(t *testing.T, j *Journal, account string, dailyUSD float64) *Ledger {
 	t.Helper()
-	l, err := NewLedger(t.Context(), j, account, dailyUSD, map[string]float64{"dear": dailyUSD / 2})
+	l, err := NewLedger(t.Context(), j, account, NewID(time.Now()), Caps{DailyUSD: dailyUSD, Endpoints: map[string]float64{"dear": dailyUSD / 2}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { l.Close(context.Background()) })
 	return l
 }
 
 func TestLedgerFiguresDoNotWaitForTheBroker(t *testing.T) {
 	l := openLedger(t, openTest(t, testConfig(t)), AccountReplay, 1)
 	l.gate <- struct{}{} // somebody waits for the broker
+	defer l.leave()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := l.Reserve(ctx, "llama-3.3", 0.1); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := l.Reserve(ctx, Spend{Endpoint: "llama-3.3"}, 0.1); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Reserve: %v", err)
 	}
 	l.SpentToday()
@@ -36,21 +38,21 @@ func TestAccountsAreApart(t *testing.T) {
 	for _, account := range []string{AccountReplay, AccountControl, AccountJudge} {
 		l := openLedger(t, j, account, 1)
 		for range 2 {
-			r, err := l.Reserve(t.Context(), "dear", 0.25)
+			r, err := l.Reserve(t.Context(), Spend{Endpoint: "dear"}, 0.25)
 			if err != nil {
 				t.Fatalf("%s: %v", account, err)
 			}
 			r.SettleFull()
 		}
-		if _, err := l.Reserve(t.Context(), "dear", 0.25); !errors.Is(err, ErrOverBudget) {
+		if _, err := l.Reserve(t.Context(), Spend{Endpoint: "dear"}, 0.25); !errors.Is(err, ErrOverBudget) {
 			t.Errorf("%s: above the endpoint's own cap: %v", account, err)
 		}
-		r, err := l.Reserve(t.Context(), "other", 0.5)
+		r, err := l.Reserve(t.Context(), Spend{Endpoint: "other"}, 0.5)
 		if err != nil {
 			t.Fatalf("%s: %v", account, err)
 		}
 		r.SettleFull()
-		if _, err := l.Reserve(t.Context(), "other", 0.01); !errors.Is(err, ErrOverBudget) {
+		if _, err := l.Reserve(t.Context(), Spend{Endpoint: "other"}, 0.01); !errors.Is(err, ErrOverBudget) {
 			t.Errorf("%s: above the cap: %v", account, err)
 		}
 	}
@@ -59,7 +61,7 @@ func TestAccountsAreApart(t *testing.T) {
 // A reservation may be spent in parts, and never twice.
 func TestReservationIsSplit(t *testing.T) {
 	l := openLedger(t, openTest(t, testConfig(t)), AccountJudge, 1)
-	whole, err := l.Reserve(t.Context(), "a", 0.9)
+	whole, err := l.Reserve(t.Context(), Spend{Endpoint: "a"}, 0.9)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +79,7 @@ func TestReservationIsSplit(t *testing.T) {
 	if spent := l.SpentToday(); math.Abs(spent-0.2) > 1e-9 {
 		t.Errorf("spent %v, want 0.2", spent)
 	}
-	again, err := l.Reserve(t.Context(), "a", 0.8)
+	again, err := l.Reserve(t.Context(), Spend{Endpoint: "a"}, 0.8)
 	if err != nil {
 		t.Fatalf("what was not spent is there again: %v", err)
 	}

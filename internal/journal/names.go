@@ -17,6 +17,10 @@ const (
 	StreamCache = "UNDERSTUDY_JUDGE_CACHE"
 	// BucketJudgeClaims holds leases on questions to judges.
 	BucketJudgeClaims = "UNDERSTUDY_JUDGE_CLAIMS"
+	// BucketQuota holds the schedules of models with a quota. It lies in memory.
+	BucketQuota = "UNDERSTUDY_QUOTA"
+	// BucketBackfills holds what persons have ordered to be tried again.
+	BucketBackfills = "UNDERSTUDY_BACKFILLS"
 	// BucketShared holds the site's key and the state of each control.
 	BucketShared = "UNDERSTUDY_SHARED"
 )
@@ -34,8 +38,18 @@ const (
 	HeaderDisposition = "Understudy-Disposition"
 	HeaderSeq         = "Understudy-Exchange-Seq"
 	HeaderSource      = "Understudy-Source"
+	// HeaderClass repeats a trial's class.
+	HeaderClass = "Understudy-Class"
 	// HeaderRole tells a control's trials and verdicts from a candidate's.
 	HeaderRole = "Understudy-Role"
+	// HeaderBooked is what a trial or judgement was booked with in the ledger, in
+	// nano-dollars: what is known to be billed, or else what was set aside.
+	HeaderBooked = "Understudy-Booked"
+	// HeaderReason is the machine part of why a trial has no answer.
+	HeaderReason = "Understudy-Reason"
+	// HeaderReplaces is the disposition of the attempt set before, in whose place the
+	// trial stands.
+	HeaderReplaces = "Understudy-Replaces"
 )
 
 var escaper = strings.NewReplacer(".", "=2E", "/", "=2F")
@@ -66,9 +80,11 @@ func VerdictSubject(submodule, candidate, id string) string {
 	return "understudy.verdict." + Escape(submodule) + "." + Escape(candidate) + "." + id
 }
 
+const judgementPrefix = "understudy.judgement."
+
 // JudgementSubject is the one subject of a trial's judgement.
 func JudgementSubject(submodule, endpoint, id string) string {
-	return "understudy.judgement." + Escape(submodule) + "." + Escape(endpoint) + "." + id
+	return judgementPrefix + Escape(submodule) + "." + Escape(endpoint) + "." + id
 }
 
 // DecisionSubject is where a cell's decisions are appended.

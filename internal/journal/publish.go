@@ -107,6 +107,14 @@ func (j *Journal) StoreTrial(ctx context.Context, t *Trial) (stored bool, err er
 	m.Header.Set(HeaderDisposition, string(t.Disposition))
 	m.Header.Set(HeaderSeq, strconv.FormatUint(t.ExchangeSeq, 10))
 	m.Header.Set(HeaderSource, t.Source)
+	m.Header.Set(HeaderClass, string(t.Class))
+	m.Header.Set(HeaderBooked, strconv.FormatInt(nano(t.BookedUSD), 10))
+	if t.ReasonCode != "" {
+		m.Header.Set(HeaderReason, t.ReasonCode)
+	}
+	if t.Replaces != "" {
+		m.Header.Set(HeaderReplaces, string(t.Replaces))
+	}
 	if t.Role != RoleCandidate {
 		m.Header.Set(HeaderRole, string(t.Role))
 	}
@@ -122,6 +130,7 @@ func (j *Journal) StoreVerdict(ctx context.Context, v *Verdict) (stored bool, er
 // StoreJudgement stores v once, as StoreTrial does.
 func (j *Journal) StoreJudgement(ctx context.Context, v *Judgement) (stored bool, err error) {
 	m := nats.NewMsg(JudgementSubject(v.Submodule, v.Candidate, v.TrialID))
+	m.Header.Set(HeaderBooked, strconv.FormatInt(nano(v.BookedUSD), 10))
 	return j.storeOnce(ctx, m, v.TrialID, v)
 }
 
@@ -147,18 +156,6 @@ func (j *Journal) storeOnce(ctx context.Context, m *nats.Msg, id string, record 
 func isSecond(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && int(api.ErrorCode) == codeWrongLastSequence
-}
-
-// HasTrial tells whether a trial is stored.
-func (j *Journal) HasTrial(ctx context.Context, submodule, candidate, id string) (bool, error) {
-	if err := j.usable("look up trial"); err != nil {
-		return false, err
-	}
-	_, err := j.streams[StreamTrials].GetLastMsgForSubject(ctx, TrialSubject(submodule, candidate, id))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return false, nil
-	}
-	return err == nil, classify("look up trial", err)
 }
 
 // AppendDecision appends d to its cell's history.

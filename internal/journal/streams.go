@@ -115,6 +115,8 @@ func (j *Journal) ensureBuckets(ctx context.Context) (jetstream.ObjectStore, err
 		{Bucket: BucketLedger, History: 1, MaxBytes: j.share(1), Replicas: j.cfg.Replicas},
 		{Bucket: BucketAccounts, History: 1, MaxBytes: j.share(1), Replicas: j.cfg.Replicas},
 		{Bucket: BucketShared, History: 1, MaxBytes: sharedBytes, Replicas: j.cfg.Replicas},
+		{Bucket: BucketBackfills, History: 1, MaxBytes: sharedBytes, Replicas: j.cfg.Replicas},
+		{Bucket: BucketQuota, History: 1, MaxBytes: sharedBytes, Replicas: j.cfg.Replicas, Storage: jetstream.MemoryStorage},
 	} {
 		if _, err := j.js.CreateOrUpdateKeyValue(ctx, b); err != nil {
 			return nil, classify("create bucket "+b.Bucket, err)

@@ -28,6 +28,22 @@ const (
 	NotDrawn Disposition = "not_drawn"
 )
 
+// A Divergence is how a proposed turn differs from the recorded one, whose results
+// the conversation goes on with.
+type Divergence string
+
+// The divergences. Texts that differ in wording are none.
+const (
+	// DivergedNoCall: live called tools and the candidate answered.
+	DivergedNoCall Divergence = "no_call"
+	// DivergedCall: live answered and the candidate called tools.
+	DivergedCall Divergence = "call"
+	// DivergedTools: other tools, or another number of calls.
+	DivergedTools Divergence = "other_tools"
+	// DivergedArguments: the same tools with other arguments.
+	DivergedArguments Divergence = "other_arguments"
+)
+
 // A Role is what an endpoint is to a trial.
 type Role string
 
@@ -63,7 +79,12 @@ type Trial struct {
 
 	Disposition Disposition `json:"disposition"`
 	// Reason explains every disposition but Tried. It quotes no text of people.
-	Reason string `json:"reason,omitempty"`
+	// ReasonCode is its machine part, one of a few words.
+	Reason     string `json:"reason,omitempty"`
+	ReasonCode string `json:"reason_code,omitempty"`
+	// Replaces is the disposition of the attempt set before this one; the accounts
+	// count the exchange once, as the last set says.
+	Replaces Disposition `json:"replaces,omitempty"`
 
 	// Class is llm.ClassOK or the failure of the last attempt.
 	Class        llm.Class        `json:"class,omitempty"`
@@ -79,8 +100,18 @@ type Trial struct {
 	// attempts; nil where unknown.
 	Usage   *llm.Usage `json:"usage"`
 	CostUSD *float64   `json:"cost_usd"`
+	// BookedUSD is what the ledger booked: CostUSD, or what was set aside for calls
+	// whose bill is unknown.
+	BookedUSD float64 `json:"booked_usd,omitempty"`
 	// ServiceTier is the provider's word for the tier that served the last attempt.
 	ServiceTier string `json:"service_tier,omitempty"`
+	// LostAttempts are earlier calls whose host died before their answer was stored:
+	// they may have been billed, and nothing else is known of them.
+	LostAttempts int `json:"lost_attempts,omitempty"`
+	// Divergence tells where the candidate left the recorded path: what it proposed
+	// would not have been followed by the conversation's next turn. Empty where it
+	// did not, and where nothing tells.
+	Divergence Divergence `json:"divergence,omitempty"`
 	// Attempts are all calls made, first to last; the trial's latency is the
 	// last one's.
 	Attempts []Attempt `json:"attempts,omitempty"`

@@ -102,7 +102,7 @@ func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
 	limited := *req
 	var gaps []llm.Gap
 	if n := req.MaxTokens; n == nil || *n < 1 {
-		limit := c.endpoint.MaxOutputTokens
+		limit := c.endpoint.Limit(req.UsualTokens)
 		if most := c.family.MaxOutput; most > 0 {
 			limit = min(limit, most)
 		}

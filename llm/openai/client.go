@@ -121,7 +121,7 @@ func (c *Client) Prepare(req *llm.Request) (*llm.Call, error) {
 	var gaps []llm.Gap
 	limit := 0
 	if req.MaxTokens == nil || *req.MaxTokens < 1 {
-		limit = c.endpoint.MaxOutputTokens
+		limit = c.endpoint.Limit(req.UsualTokens)
 		gaps = append(gaps, llm.LimitGap(limit))
 		own := *req
 		own.MaxTokens, req = &limit, &own
