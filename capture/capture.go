@@ -45,6 +45,7 @@ type Capture struct {
 	inflight  atomic.Int64
 	buffers   sync.Pool // of *[copyBuffer]byte
 	estimates estimates
+	refused   refused
 
 	// drain bounds how long Run goes on after its context ended.
 	drain time.Duration

@@ -74,6 +74,9 @@ func (p *passage) markSent(at time.Time) {
 func (p *passage) answer(w http.ResponseWriter, r *http.Request, res *http.Response) {
 	defer res.Body.Close()
 	removeHopByHop(res.Header)
+	if res.StatusCode == http.StatusTooManyRequests {
+		p.c.refused.saw(p.to, time.Now())
+	}
 	if p.take != nil {
 		p.take.status, p.take.answer = res.StatusCode, res.Header
 	}

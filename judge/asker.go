@@ -41,6 +41,7 @@ type asker struct {
 	judge    Judge
 	attempts int
 	ledger   *journal.Ledger
+	quota    *journal.Quota // shared with whoever else calls the model
 	slots    chan struct{} // one for each call that may run
 	rounds   chan struct{} // one for each pair whose money is set aside
 	cap      float64       // what a day allows
@@ -126,9 +127,17 @@ func (a *asker) call(ctx context.Context, q *question, short bool, purse *journa
 		if err != nil {
 			return nil, false, err
 		}
+		tokens := call.MaxInputTokens/4 + call.MaxOutputTokens
+		if err := a.quota.Take(ctx, tokens); err != nil {
+			money.Settle(0)
+			return nil, false, err
+		}
 		a.inFlight.Add(1)
 		resp, err := a.judge.Client.Do(ctx, call)
 		a.inFlight.Add(-1)
+		if resp != nil && resp.Usage != nil {
+			a.quota.Return(tokens - resp.Usage.InputTokens - resp.Usage.OutputTokens)
+		}
 		usd, known := money.Book(&a.judge.Rates, call.ServiceTier, resp, err)
 		said.calls, said.usd, said.known = said.calls+1, said.usd+usd, said.known && known
 		class := llm.ClassOf(err)

@@ -120,6 +120,7 @@ func (p *Panel) open(ctx context.Context) error {
 	p.memory = &memory{j: p.j, key: key, claims: claims, log: p.log}
 	for _, a := range p.askers {
 		a.ledger = ledger
+		a.quota = p.j.NewQuota(a.judge.Endpoint.QuotaKey(), a.judge.Endpoint.RPM, a.judge.Endpoint.TPM)
 	}
 	return nil
 }

@@ -149,6 +149,7 @@ func (r *Replay) open(ctx context.Context) (bool, error) {
 func (r *Replay) watch(ctx context.Context) {
 	go r.j.Keep(ctx, "decisions", func(ctx context.Context) error { return r.rejected.follow(ctx, r.j) })
 	go r.j.Keep(ctx, "busy accounts", r.yield)
+	go r.j.Keep(ctx, "dead letters", r.deadLetters)
 }
 
 // Spread makes the stage spread the daily budgets over the day by the usual traffic of

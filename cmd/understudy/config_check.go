@@ -39,6 +39,7 @@ func (c *Config) validate(src *source) error {
 	for i, e := range c.Endpoints {
 		v.section([]string{"endpoint"}, named("endpoint", i, e.Name, errors.Join(e.Validate(), bedrock.CheckCapabilities(e.Capabilities))))
 		v.once(names, "endpoint", e.Name)
+		v.section([]string{"endpoint"}, named("endpoint", i, e.Name, c.sameQuota(i)))
 	}
 	for i, s := range c.Submodules {
 		v.section([]string{"submodule"}, named("submodule", i, s.Name, s.Validate()))
@@ -47,6 +48,18 @@ func (c *Config) validate(src *source) error {
 	}
 	if len(v.errs) > 0 {
 		return fmt.Errorf("%w: %w", errConfig, errors.Join(v.errs...))
+	}
+	return nil
+}
+
+// sameQuota checks that endpoints of one model in one account agree on its quota.
+func (c *Config) sameQuota(i int) error {
+	e := &c.Endpoints[i]
+	for k := range c.Endpoints[:i] {
+		o := &c.Endpoints[k]
+		if o.QuotaKey() == e.QuotaKey() && (o.RPM != e.RPM || o.TPM != e.TPM) {
+			return fmt.Errorf("rpm and tpm differ from those of %q, which calls the same model in the same account: they are one quota", o.Name)
+		}
 	}
 	return nil
 }

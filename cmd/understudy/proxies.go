@@ -68,13 +68,32 @@ func (p *proxies) sum(own *capture.Capture) capture.Accounts {
 func (p *process) publishCounters(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	told := map[string]time.Time{}
 	for {
 		p.saveCounters(ctx)
+		p.tellRefused(ctx, told)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
+	}
+}
+
+// tellRefused tells the stage that replays where live requests were refused for want of
+// quota, once for each second in which they were.
+func (p *process) tellRefused(ctx context.Context, told map[string]time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	for account, at := range p.capture.Refused() {
+		if !at.After(told[account]) {
+			continue
+		}
+		if err := p.j.PutBusy(ctx, account, at); err != nil {
+			p.log.Debug("tell where live requests are refused", "err", err)
+			continue
+		}
+		told[account] = at
 	}
 }
 

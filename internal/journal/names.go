@@ -9,10 +9,12 @@ const (
 	StreamTrials    = "UNDERSTUDY_TRIALS"
 	StreamVerdicts  = "UNDERSTUDY_VERDICTS"
 	StreamDecisions = "UNDERSTUDY_DECISIONS"
-	BucketClaims    = "UNDERSTUDY_CLAIMS"
-	BucketLedger    = "UNDERSTUDY_LEDGER"
-	BucketAccounts  = "UNDERSTUDY_ACCOUNTS"
-	StoreBodies     = "UNDERSTUDY_BODIES"
+	// StreamDeadLetters keeps the broker's notices of messages that it gave up.
+	StreamDeadLetters = "UNDERSTUDY_DEADLETTERS"
+	BucketClaims      = "UNDERSTUDY_CLAIMS"
+	BucketLedger      = "UNDERSTUDY_LEDGER"
+	BucketAccounts    = "UNDERSTUDY_ACCOUNTS"
+	StoreBodies       = "UNDERSTUDY_BODIES"
 	// StreamCache remembers what judges said, by a keyed hash of what they were asked.
 	StreamCache = "UNDERSTUDY_JUDGE_CACHE"
 	// BucketJudgeClaims holds leases on questions to judges.

@@ -99,6 +99,7 @@ func (j *Journal) ensureStreams(ctx context.Context) (map[string]jetstream.Strea
 			Replicas:    j.cfg.Replicas,
 		},
 	}
+	streams = append(streams, j.deadLetterStream())
 	handles := map[string]jetstream.Stream{}
 	for _, s := range streams {
 		h, err := j.js.CreateOrUpdateStream(ctx, s)
@@ -115,7 +116,7 @@ func (j *Journal) ensureBuckets(ctx context.Context) (jetstream.ObjectStore, err
 		{Bucket: BucketLedger, History: 1, MaxBytes: j.share(1), Replicas: j.cfg.Replicas},
 		{Bucket: BucketAccounts, History: 1, MaxBytes: j.share(1), Replicas: j.cfg.Replicas},
 		{Bucket: BucketShared, History: 1, MaxBytes: sharedBytes, Replicas: j.cfg.Replicas},
-		{Bucket: BucketBackfills, History: 1, MaxBytes: sharedBytes, Replicas: j.cfg.Replicas},
+		{Bucket: BucketBackfills, History: 1, MaxBytes: sharedBytes / 4, Replicas: j.cfg.Replicas},
 		{Bucket: BucketQuota, History: 1, MaxBytes: sharedBytes, Replicas: j.cfg.Replicas, Storage: jetstream.MemoryStorage},
 	} {
 		if _, err := j.js.CreateOrUpdateKeyValue(ctx, b); err != nil {
