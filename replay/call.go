@@ -89,6 +89,8 @@ func (l *lane) stop(ctx context.Context, a *attempt, s *stopped) (time.Duration,
 	switch {
 	case s.wait > 0:
 		return s.wait, a.end()
+	case errors.Is(s.err, journal.ErrFull):
+		return l.hold(fullWait, reasonFull), a.end()
 	case errors.Is(s.err, errUnpriced):
 		return 0, l.finish(ctx, a.t, journal.OverBudget, codeUnpriced, s.err.Error())
 	case !errors.Is(s.err, journal.ErrOverBudget):
@@ -213,8 +215,12 @@ func (l *lane) throttled(err *llm.Error, n int) time.Duration {
 	return 50*time.Millisecond + backoff(n)
 }
 
+// fullWait is how long a lane waits for room in the store.
+const fullWait = 5 * time.Second
+
 // Why a lane waits that has no fault.
 const (
+	reasonFull      = "the NATS store is full: no answer could be stored"
 	reasonThrottled = "the provider throttles and says how long to wait"
 	reasonSpread    = "the day's budget is spread over the day, and what is due until now is spent"
 	reasonWindow    = "outside the windows of [replay]"

@@ -36,9 +36,11 @@ type StatusAccount struct {
 
 // StatusStages says how each stage of this process is doing.
 type StatusStages struct {
-	Running []string                     `json:"running"`
-	NATS    string                       `json:"nats"` // "up" or "away"
-	Replay  map[string]replay.LaneStatus `json:"replay,omitempty"`
+	Running []string `json:"running"`
+	NATS    string   `json:"nats"` // "up" or "away"
+	// Store is the disk of the embedded NATS; nil with an external one.
+	Store  *StoreStatus                 `json:"store,omitempty"`
+	Replay map[string]replay.LaneStatus `json:"replay,omitempty"`
 	// SpentTodayUSD is what this process spent on candidates since 00:00 UTC;
 	// Budget the account of all processes.
 	SpentTodayUSD *float64      `json:"spent_today_usd,omitempty"`
@@ -49,6 +51,14 @@ type StatusStages struct {
 	// Judge says how each judge model is doing; JudgeBudget is the account of all.
 	Judge       map[string]judge.JudgeStatus `json:"judge,omitempty"`
 	JudgeBudget *BudgetStatus                `json:"judge_budget,omitempty"`
+}
+
+// StoreStatus is what the embedded store's file system had left a moment ago. Below
+// the reserve it is full, and nothing is stored.
+type StoreStatus struct {
+	FreeBytes    int64 `json:"free_bytes"`
+	ReserveBytes int64 `json:"reserve_bytes"`
+	Full         bool  `json:"full"`
 }
 
 // BudgetStatus is the day's account as this process last saw it. Charged is what
@@ -75,6 +85,9 @@ func (p *process) status() Status {
 	s.Stages = StatusStages{Running: append([]string{}, p.stages...), NATS: "away"}
 	if p.j.Up() {
 		s.Stages.NATS = "up"
+	}
+	if free, reserve, full := p.j.Space(); reserve > 0 {
+		s.Stages.Store = &StoreStatus{FreeBytes: free, ReserveBytes: reserve, Full: full}
 	}
 	if r := p.currentWorkers().replay; r != nil {
 		s.Stages.Replay = r.Status()
@@ -153,6 +166,18 @@ func (s *Status) write(w io.Writer) {
 		}
 	}
 	fmt.Fprintf(w, "\nNATS is %s\n", s.Stages.NATS)
+	if st := s.Stages.Store; st != nil {
+		st.write(w)
+	}
+}
+
+func (s *StoreStatus) write(w io.Writer) {
+	const mib = 1 << 20
+	fmt.Fprintf(w, "the store's disk has %d MiB free, %d MiB of it in reserve", s.FreeBytes/mib, s.ReserveBytes/mib)
+	if s.Full {
+		fmt.Fprint(w, ": it is full and NOTHING IS STORED until there is room again; delete what is not needed there")
+	}
+	fmt.Fprintln(w)
 }
 
 // quotedList writes words as a TOML array has them.

@@ -25,7 +25,7 @@ func (j *Journal) Cached(ctx context.Context, key string) ([]byte, error) {
 
 // Remember keeps data under key until newer entries need its place.
 func (j *Journal) Remember(ctx context.Context, key string, data []byte) error {
-	if err := j.usable("write cache"); err != nil {
+	if err := j.storable("write cache"); err != nil {
 		return err
 	}
 	_, err := j.js.Publish(ctx, cacheSubject(key), data)

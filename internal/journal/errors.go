@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"syscall"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -13,7 +15,8 @@ var (
 	// ErrUnavailable tells that NATS could not be reached or did not answer:
 	// the same call may succeed later.
 	ErrUnavailable = errors.New("NATS is not available")
-	// ErrFull tells that the stream's or the server's store limit is reached.
+	// ErrFull tells that a limit of the stream or of the store is reached, or that
+	// the disk is full: the same call may succeed once there is room.
 	ErrFull = errors.New("the NATS store is full")
 	// ErrNotFound tells that a record is not (or no longer) stored.
 	ErrNotFound = errors.New("not stored")
@@ -25,7 +28,24 @@ const (
 	codeStoreFailed       = 10077 // a limit of the stream: bytes, or messages of the subject
 	codeNoStorage         = 10047 // the server's storage limit
 	codeInsufficient      = 10023 // insufficient resources
+	codeAccountFull       = 10002 // the account's limit, which a full disk lowers
+	codeStreamOffline     = 10118 // not recovered, or not yet
 )
+
+// noSpace tells that the server met a full disk, or a quota, in what it was asked.
+func noSpace(e *jetstream.APIError) bool {
+	return strings.Contains(e.Description, syscall.ENOSPC.Error()) || strings.Contains(e.Description, syscall.EDQUOT.Error())
+}
+
+func classifyAPI(api *jetstream.APIError, err error) error {
+	switch code := int(api.ErrorCode); {
+	case code == codeStoreFailed, code == codeNoStorage, code == codeInsufficient, code == codeAccountFull, noSpace(api):
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	case api.Code == 503, code == codeStreamOffline: // also a server whose JetStream is off
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
+}
 
 // classify puts one of the errors above in the chain of a NATS error.
 func classify(op string, err error) error {
@@ -37,14 +57,7 @@ func classify(op string, err error) error {
 	}
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
-		switch int(api.ErrorCode) {
-		case codeStoreFailed, codeNoStorage, codeInsufficient:
-			return fmt.Errorf("%s: %w: %w", op, ErrFull, err)
-		}
-		if api.Code == 503 {
-			return fmt.Errorf("%s: %w: %w", op, ErrUnavailable, err)
-		}
-		return fmt.Errorf("%s: %w", op, err)
+		return fmt.Errorf("%s: %w", op, classifyAPI(api, err))
 	}
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", op, err)

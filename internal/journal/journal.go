@@ -7,9 +7,9 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -17,12 +17,14 @@ import (
 // A Journal is the connection to the streams, and the embedded server where
 // there is one. Its methods may be called from many goroutines.
 type Journal struct {
-	cfg    Config
-	log    *slog.Logger
-	lock   *os.File
-	server *server.Server
-	nc     *nats.Conn
-	js     jetstream.JetStream
+	cfg  Config
+	log  *slog.Logger
+	lock *os.File
+	// embedded and disk are nil with an external NATS.
+	embedded *embedded
+	disk     *disk
+	nc       *nats.Conn
+	js       jetstream.JetStream
 	// set before ready is closed
 	bodies  jetstream.ObjectStore
 	streams map[string]jetstream.Stream
@@ -31,46 +33,46 @@ type Journal struct {
 	claims  map[string]time.Duration // the buckets of leases in use, with a lease's life
 	buckets map[string]jetstream.KeyValue
 
-	ready  chan struct{}
-	cancel context.CancelFunc
-	wait   sync.WaitGroup
+	ready   chan struct{}
+	mending atomic.Bool // the embedded server is being started anew
+	cancel  context.CancelFunc
+	wait    sync.WaitGroup
 }
 
 // callTimeout bounds each request to NATS.
 const callTimeout = 5 * time.Second
 
 // Open takes the state directory and connects. An embedded server is ready
-// when Open returns. An external one may be away: Open returns all the same,
-// keeps trying, and Ready tells when the streams exist; until then the calls
-// fail with ErrUnavailable.
-func Open(cfg Config, log *slog.Logger) (*Journal, error) {
+// when Open returns, unless the disk is full. An external one may be away: Open
+// returns all the same. Both are tried until they work, and Ready tells when the
+// streams exist; until then the calls fail with ErrUnavailable.
+func Open(cfg Config, log *slog.Logger) (*Journal, error) { return open(cfg, log, measure) }
+
+func open(cfg Config, log *slog.Logger, measure func(dir string) (room, error)) (*Journal, error) {
 	lock, err := lockDir(cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{cfg: cfg, log: log, lock: lock, ready: make(chan struct{}), claims: map[string]time.Duration{}, buckets: map[string]jetstream.KeyValue{}}
-	if err := j.connect(); err != nil {
+	ctx, cancel := context.WithCancel(context.Background())
+	j := &Journal{cfg: cfg, log: log, lock: lock, ready: make(chan struct{}), claims: map[string]time.Duration{}, buckets: map[string]jetstream.KeyValue{}, cancel: cancel}
+	if cfg.Mode == "embedded" {
+		j.disk = newDisk(storeDir(&cfg), cfg.MaxStore, measure, log)
+		j.embedded = &embedded{cfg: cfg, log: log}
+		err = j.openEmbedded(ctx)
+	} else if err = j.connect(ctx); err == nil {
+		j.wait.Go(func() { j.ensureUntilReady(ctx) })
+	}
+	if err != nil {
 		j.Close()
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	j.cancel = cancel
-	if cfg.Mode == "embedded" {
-		if err := j.ensure(ctx); err != nil {
-			j.Close()
-			return nil, err
-		}
-		close(j.ready)
-		return j, nil
-	}
-	j.wait.Go(func() { j.ensureUntilReady(ctx) })
 	return j, nil
 }
 
-func (j *Journal) connect() error {
+func (j *Journal) connect(ctx context.Context) error {
 	opts := []nats.Option{
 		nats.Name("understudy"), nats.MaxReconnects(-1), nats.ReconnectWait(500 * time.Millisecond),
-		nats.Timeout(callTimeout),
+		nats.Timeout(callTimeout), nats.RetryOnFailedConnect(true),
 		// Nothing may wait in the client's own buffer: whoever publishes keeps
 		// its record until it is acknowledged.
 		nats.ReconnectBufSize(-1),
@@ -79,21 +81,17 @@ func (j *Journal) connect() error {
 				j.log.Warn("NATS connection lost; trying again", "stage", "nats", "err", err)
 			}
 		}),
-		nats.ReconnectHandler(j.reconnected),
+		nats.ReconnectHandler(func(nc *nats.Conn) { j.reconnected(ctx, nc) }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			j.log.Debug("NATS client", "stage", "nats", "err", err)
 		}),
 	}
 	url := j.cfg.URL
-	if j.cfg.Mode == "embedded" {
-		s, err := startServer(j.cfg, j.log)
-		if err != nil {
-			return err
-		}
-		j.server, url = s, ""
-		opts = append(opts, nats.InProcessServer(s))
+	if j.embedded != nil {
+		url = ""
+		opts = append(opts, nats.InProcessServer(j.embedded))
 	} else {
-		opts = append(append(opts, nats.RetryOnFailedConnect(true)), j.cfg.access()...)
+		opts = append(opts, j.cfg.access()...)
 	}
 	nc, err := nats.Connect(url, opts...)
 	if err != nil {
@@ -105,21 +103,29 @@ func (j *Journal) connect() error {
 }
 
 // reconnected makes good what a restarted broker has lost: it keeps what lies in
-// files, and forgets the bucket of leases, which lies in memory.
-func (j *Journal) reconnected(nc *nats.Conn) {
+// files, and forgets the bucket of leases, which lies in memory. With an embedded
+// server mend does so.
+func (j *Journal) reconnected(ctx context.Context, nc *nats.Conn) {
 	j.log.Info("NATS connected", "stage", "nats", "url", nc.ConnectedUrlRedacted())
 	select {
 	case <-j.ready:
 	default:
 		return // ensureUntilReady is at it
 	}
-	go func() { // ends with the connection, or by its own timeout
-		ctx, cancel := context.WithTimeout(context.Background(), 2*callTimeout)
-		defer cancel()
-		if err := j.restore(ctx); err != nil && !nc.IsClosed() {
+	if j.embedded != nil {
+		return
+	}
+	go func() { // ends with the journal, or by its own timeout
+		if err := j.restoreSoon(ctx); err != nil && !nc.IsClosed() {
 			j.log.Warn("streams could not be checked after a reconnection", "stage", "nats", "err", err)
 		}
 	}()
+}
+
+func (j *Journal) restoreSoon(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*callTimeout)
+	defer cancel()
+	return j.restore(ctx)
 }
 
 func (j *Journal) ensureUntilReady(ctx context.Context) {
@@ -153,11 +159,12 @@ func (j *Journal) why(err error) error {
 // Ready is closed once the streams exist.
 func (j *Journal) Ready() <-chan struct{} { return j.ready }
 
-// Up tells whether the streams exist and the connection stands now.
+// Up tells whether the streams exist and the connection stands now. It is false
+// while the embedded server is started anew.
 func (j *Journal) Up() bool {
 	select {
 	case <-j.ready:
-		return j.nc.IsConnected()
+		return j.nc.IsConnected() && !j.mending.Load()
 	default:
 		return false
 	}
@@ -169,8 +176,11 @@ func (j *Journal) WaitReady(ctx context.Context) error {
 	case <-j.ready:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%w: no answer from %s", ErrUnavailable, j.cfg.URL)
 	}
+	if err := j.disk.refusal(); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return fmt.Errorf("%w: no answer from %s", ErrUnavailable, j.cfg.URL)
 }
 
 func (j *Journal) usable(op string) error {
@@ -186,33 +196,31 @@ func (j *Journal) Dir() string { return j.cfg.Dir }
 // URL is the address at which other processes reach the embedded server, empty
 // without [nats] listen; of an external NATS its configured address.
 func (j *Journal) URL() string {
-	if j.server == nil {
+	switch {
+	case j.embedded == nil:
 		return j.cfg.URL
-	}
-	if j.cfg.Listen == "" {
+	case j.cfg.Listen == "":
 		return ""
 	}
-	return j.server.ClientURL()
+	return "nats://" + j.cfg.Listen
 }
 
 // Close ends the connection and the embedded server and frees the directory.
 // What was not acknowledged before is not stored.
 func (j *Journal) Close() error {
-	if j.cancel != nil {
-		j.cancel()
-	}
+	j.cancel()
 	if j.nc != nil {
 		j.nc.Close()
 	}
 	j.wait.Wait()
-	if j.server != nil {
-		j.server.Shutdown()
-		j.server.WaitForShutdown()
+	if j.embedded != nil {
+		j.embedded.stop()
 	}
 	return errors.Join(j.lock.Close())
 }
 
-// Bucket opens one of the key-value buckets.
+// Bucket opens one of the key-value buckets. Writing to it is ErrFull while the
+// disk of the embedded store is full.
 func (j *Journal) Bucket(ctx context.Context, name string) (jetstream.KeyValue, error) {
 	if err := j.usable("open bucket " + name); err != nil {
 		return nil, err
@@ -227,6 +235,7 @@ func (j *Journal) Bucket(ctx context.Context, name string) (jetstream.KeyValue, 
 	if err != nil {
 		return nil, classify("open bucket "+name, err)
 	}
+	kv = &bucket{KeyValue: kv, j: j}
 	j.mu.Lock()
 	j.buckets[name] = kv
 	j.mu.Unlock()

@@ -31,12 +31,9 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("%w: %s is locked by process %s; stop it, or set another [nats] dir",
 			ErrLocked, dir, strings.TrimSpace(string(holder)))
 	}
-	if err := f.Truncate(0); err == nil {
-		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-		if err != nil {
-			f.Close()
-			return nil, fmt.Errorf("write lock: %w", err)
-		}
+	// Only to say who it is: the lock holds without it, also on a full disk.
+	if f.Truncate(0) == nil {
+		f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	return f, nil
 }

@@ -25,7 +25,7 @@ func (j *Journal) limit() int {
 // acknowledged them all; seq is the last message's. The same records may be
 // published again after an error: the broker drops what it already has.
 func (j *Journal) PublishExchanges(ctx context.Context, submodule string, recs []*Exchange) (seq uint64, err error) {
-	if err := j.usable("publish exchanges"); err != nil {
+	if err := j.storable("publish exchanges"); err != nil {
 		return 0, err
 	}
 	var batch []byte
@@ -135,7 +135,7 @@ func (j *Journal) StoreJudgement(ctx context.Context, v *Judgement) (stored bool
 }
 
 func (j *Journal) storeOnce(ctx context.Context, m *nats.Msg, id string, record any) (bool, error) {
-	if err := j.usable("store " + m.Subject); err != nil {
+	if err := j.storable("store " + m.Subject); err != nil {
 		return false, err
 	}
 	data, err := json.Marshal(record)
@@ -160,7 +160,7 @@ func isSecond(err error) bool {
 
 // AppendDecision appends d to its cell's history.
 func (j *Journal) AppendDecision(ctx context.Context, d *Decision) error {
-	if err := j.usable("append decision"); err != nil {
+	if err := j.storable("append decision"); err != nil {
 		return err
 	}
 	data, err := json.Marshal(d)

@@ -16,6 +16,9 @@ import (
 // long before.
 const maxPayload = 8 << 20
 
+// storeDir is where the embedded server keeps its store.
+func storeDir(cfg *Config) string { return filepath.Join(cfg.Dir, "nats") }
+
 // startServer runs a NATS server inside this process. Without cfg.Listen it
 // has no port at all.
 func startServer(cfg Config, log *slog.Logger) (*server.Server, error) {
@@ -24,7 +27,7 @@ func startServer(cfg Config, log *slog.Logger) (*server.Server, error) {
 		DontListen:             cfg.Listen == "",
 		NoSigs:                 true,
 		JetStream:              true,
-		StoreDir:               filepath.Join(cfg.Dir, "nats"),
+		StoreDir:               storeDir(&cfg),
 		JetStreamMaxStore:      cfg.MaxStore,
 		JetStreamMaxMemory:     64 << 20,
 		SyncAlways:             cfg.Sync == "always",
@@ -56,6 +59,7 @@ func startServer(cfg Config, log *slog.Logger) (*server.Server, error) {
 	s.Start()
 	if !s.ReadyForConnections(20 * time.Second) {
 		s.Shutdown()
+		s.WaitForShutdown()
 		if err := sl.fatal; err != nil {
 			return nil, fmt.Errorf("start embedded NATS: %w", err)
 		}
