@@ -96,6 +96,11 @@ func (s *Stream) Line(line []byte) error {
 }
 
 func (s *Stream) event(name string, payload []byte) error {
+	if name == "contentBlockDelta" && s.stop == nil {
+		if index, text, ok := textPiece(payload); ok {
+			return s.textDelta(index, text)
+		}
+	}
 	var e streamEvent
 	switch name {
 	case "messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata":
@@ -242,45 +247,30 @@ func (s *Stream) add(index int, kind string) (*streamedBlock, error) {
 	return k, nil
 }
 
-// delta adds a piece to a block; one of text and reasoning opens its block.
+// delta adds a piece to a block.
 func (s *Stream) delta(index int, piece union) error {
 	kind, value, ok := piece.member()
 	if !ok {
 		return malformed("read stream: a contentBlockDelta without a delta")
 	}
-	k := s.blocks[index]
-	switch {
-	case k == nil && kind == "toolUse":
-		return malformed("read stream: arguments of block %d, which has not started", index)
-	case k == nil:
-		var err error
-		if k, err = s.add(index, kind); err != nil {
-			return err
+	if kind == "text" {
+		var text string
+		if err := json.Unmarshal(value, &text); err != nil {
+			return malformed("read stream: a text delta: %w", err)
 		}
-	case k.closed:
-		return malformed("read stream: a delta of block %d, which has ended", index)
+		return s.textDelta(index, text)
 	}
+	k, err := s.reach(index, kind)
 	switch {
+	case err != nil:
+		return err
 	case kind == "citation" && k.kind == "text":
 		s.unknown.other("/contentBlockDelta/delta/citation", kind)
 		return nil
 	case kind == "toolUse" && k.kind == serverToolUse:
 		return nil
 	case kind != k.kind:
-		return malformed("read stream: block %d changes its kind", index)
-	case kind == "text":
-		var text string
-		if err := json.Unmarshal(value, &text); err != nil {
-			return malformed("read stream: a text delta: %w", err)
-		}
-		if text == "" {
-			return nil
-		}
-		if index+1 < s.text {
-			return malformed("read stream: text of block %d after that of block %d", index, s.text-1)
-		}
-		s.begun, s.text = true, index+1
-		return s.grow(k, text, llm.EventText)
+		return changedKind(index)
 	case kind == "toolUse":
 		var use struct {
 			Input string `json:"input"`
@@ -291,6 +281,42 @@ func (s *Stream) delta(index int, piece union) error {
 		return s.grow(k, use.Input, llm.EventArguments)
 	}
 	return nil // a kind that Response reports
+}
+
+// reach gives the block that a delta of some kind belongs to; one of text and
+// reasoning opens it.
+func (s *Stream) reach(index int, kind string) (*streamedBlock, error) {
+	k := s.blocks[index]
+	switch {
+	case k == nil && kind == "toolUse":
+		return nil, malformed("read stream: arguments of block %d, which has not started", index)
+	case k == nil:
+		return s.add(index, kind)
+	case k.closed:
+		return nil, malformed("read stream: a delta of block %d, which has ended", index)
+	}
+	return k, nil
+}
+
+func changedKind(index int) error {
+	return malformed("read stream: block %d changes its kind", index)
+}
+
+// textDelta adds text to a block.
+func (s *Stream) textDelta(index int, text string) error {
+	k, err := s.reach(index, "text")
+	switch {
+	case err != nil:
+		return err
+	case k.kind != "text":
+		return changedKind(index)
+	case text == "":
+		return nil
+	case index+1 < s.text:
+		return malformed("read stream: text of block %d after that of block %d", index, s.text-1)
+	}
+	s.begun, s.text = true, index+1
+	return s.grow(k, text, llm.EventText)
 }
 
 func (s *Stream) grow(k *streamedBlock, piece string, kind llm.EventKind) error {
