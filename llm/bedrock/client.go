@@ -139,9 +139,7 @@ func (c *Client) Do(ctx context.Context, call *llm.Call) (*llm.Response, error) 
 	defer a.End()
 	x := &exchange{attempt: a, send: call.Body}
 	err := c.send(x, call)
-	if x.body != nil {
-		defer x.body.Close()
-	}
+	defer x.close()
 	if err != nil {
 		return nil, c.fault(refusal(x, err), x)
 	}
@@ -187,11 +185,17 @@ func (c *Client) send(x *exchange, call *llm.Call) error {
 		_, err := c.runtime.Converse(x.context(), &bedrockruntime.ConverseInput{ModelId: model}, exactBody(call.Body))
 		return err
 	}
-	out, err := c.runtime.ConverseStream(x.context(), &bedrockruntime.ConverseStreamInput{ModelId: model}, exactBody(call.Body))
-	if err != nil {
+	_, err := c.runtime.ConverseStream(x.context(), &bedrockruntime.ConverseStreamInput{ModelId: model}, exactBody(call.Body), withoutReader)
+	return err
+}
+
+// withoutReader takes the SDK's own reader of events out of a call: it would have
+// nothing to read, and costs two goroutines and 12 kB.
+func withoutReader(o *bedrockruntime.Options) {
+	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+		_, err := stack.Deserialize.Remove("OperationEventStreamDeserializer")
 		return err
-	}
-	return out.GetStream().Close() // the SDK's own reader, which has nothing to read
+	})
 }
 
 // exactBody puts body into the request before it is signed, in place of what

@@ -17,7 +17,7 @@ import (
 const requestIDHeader = "X-Amzn-Requestid"
 
 // pieceSize is how much of a stream one read may bring.
-const pieceSize = 32 << 10
+const pieceSize = 4 << 10
 
 // readStream reads an event stream to its end. A connection that breaks is an error
 // also after messageStop: usage is missing then, and the next call may do better.

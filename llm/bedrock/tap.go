@@ -20,8 +20,18 @@ type exchange struct {
 	// sent tells that the request left: what failed before was ours.
 	sent   bool
 	header http.Header
-	// body is the answer's, where the service accepted the call.
-	body io.ReadCloser
+	// body is the answer's, where the service accepted the call, refused the one
+	// where it did not.
+	body, refused io.ReadCloser
+}
+
+// close frees the connection. The SDK does it for some operations, and not for others.
+func (x *exchange) close() {
+	for _, b := range []io.ReadCloser{x.body, x.refused} {
+		if b != nil {
+			_ = b.Close()
+		}
+	}
 }
 
 type exchangeKey struct{}
@@ -50,6 +60,7 @@ func (t tap) Do(req *http.Request) (*http.Response, error) {
 	x.attempt.Heard()
 	x.header = resp.Header
 	if resp.StatusCode/100 != 2 {
+		x.refused = resp.Body
 		resp.Body = limited{io.LimitReader(resp.Body, maxErrorBody), resp.Body}
 		return resp, nil
 	}

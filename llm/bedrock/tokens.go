@@ -48,9 +48,7 @@ func (c *Client) CountTokens(ctx context.Context, call *llm.Call) (int, error) {
 	_, err = c.runtime.CountTokens(x.context(), &bedrockruntime.CountTokensInput{
 		ModelId: aws.String(model), Input: &types.CountTokensInputMemberConverse{},
 	}, exactBody(body))
-	if x.body != nil {
-		defer x.body.Close()
-	}
+	defer x.close()
 	if err != nil {
 		return 0, asked(c.endpoint, opCountTokens, refusal(x, err), x.header)
 	}
