@@ -20,7 +20,7 @@ import (
 // is no JSON in UTF-8, names a key twice, or has a field of the wrong type or out
 // of range, is an *llm.Error of ClassUntranslatable whose Path points at the fault.
 func Decode(body []byte) (*llm.Request, error) {
-	if !json.Valid(body) || !utf8.Valid(body) {
+	if !valid(body) || !utf8.Valid(body) {
 		path, what := faultIn(body)
 		return nil, untranslatable(path, "read request: %s", what)
 	}

@@ -12,7 +12,7 @@ import (
 // or of stream_options twice, does not ask for a stream, or says itself whether it wants
 // the usage. A stream_options of null counts as absent.
 func AskUsage(body []byte) (asking []byte, ok bool) {
-	if !bytes.Contains(body, []byte(`"stream"`)) || !json.Valid(body) || !utf8.Valid(body) {
+	if !bytes.Contains(body, []byte(`"stream"`)) || !valid(body) || !utf8.Valid(body) {
 		return nil, false
 	}
 	top, ok := distinct(body)
@@ -69,7 +69,7 @@ func (p places) value(key string) json.RawMessage {
 //
 // What OpenAI adds is stated in its API's definition, at ChatCompletionStreamOptions.
 func AddedUsage(data []byte) (from, to int) {
-	if !json.Valid(data) {
+	if !valid(data) {
 		return 0, 0
 	}
 	var choices, usage json.RawMessage

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// The functions of this file walk JSON that json.Valid has accepted, without
+// The functions of this file walk JSON that has been found valid, without
 // copying it. encoding/json's own decoder would match keys in any case, forget
 // their order and give no positions; a request is sent on byte for byte, so all
 // three matter here.
