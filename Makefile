@@ -3,7 +3,7 @@ GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check format vet staticcheck race real-traffic crash simulate bench bench-fallback fuzz metrics-doc translation-doc errors-doc
+.PHONY: help build demo test check format vet staticcheck race real-traffic crash simulate bench bench-fallback bench-replay fuzz metrics-doc translation-doc errors-doc
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -25,7 +25,7 @@ format:
 
 vet:
 	$(GO) vet ./...
-	$(GO) vet -tags 'simulate realtraffic crash fallback' ./...
+	$(GO) vet -tags 'simulate realtraffic crash fallback benchreplay' ./...
 
 staticcheck:
 	$(GO) run $(STATICCHECK) ./...
@@ -57,6 +57,9 @@ errors-doc: ## write docs/errors.md anew from the tables of failures
 
 bench-fallback: ## 20,000 requests through a fallback chain in each of ten broken cases, about two minutes
 	$(GO) test -tags fallback -count=1 -timeout 20m -v -run TestFallbackMatrix ./llm
+
+bench-replay: ## the replay stage against the bare AWS SDK, its slots, its backlog and its rate, about six minutes
+	$(GO) test -tags benchreplay -count=1 -timeout 20m -v -run 'TestBenchReplay$$' ./replay
 
 translation-doc: ## write docs/translation.md anew from the tables of the translator
 	$(GO) test -count=1 -run TestDoc ./llm/bedrock -update
