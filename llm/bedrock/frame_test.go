@@ -2,9 +2,14 @@ package bedrock
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"hash/crc32"
 	"io"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
@@ -140,4 +145,93 @@ func TestReorderedFrames(t *testing.T) {
 			}
 		}
 	})
+}
+
+// sealed is a frame of any headers and payload with the right lengths and sums.
+func sealed(headers, payload []byte) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(frameBytes+len(headers)+len(payload)))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(headers)))
+	b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
+	b = append(append(b, headers...), payload...)
+	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
+}
+
+// FuzzUnpack skips the sums: what is read as a frame, the SDK's own decoder reads as
+// the same one.
+func FuzzUnpack(f *testing.F) {
+	text := func(name, value string) string {
+		return string(rune(len(name))) + name + "\x07\x00" + string(rune(len(value))) + value
+	}
+	event := text(":message-type", "event") + text(":event-type", "messageStart")
+	f.Add([]byte(event), []byte(`{"role":"assistant"}`))
+	f.Add([]byte("\x01a\x00\x01b\x01\x01c\x02.\x01d\x03..\x01e\x04....\x01f\x05........\x01g\x06\x00\x02..\x01h\x08........\x01i\x09................"+event), []byte(`{}`))
+	f.Add([]byte(text(":message-type", "exception")+text(":exception-type", "throttlingException")), []byte(`{"message":"m"}`))
+	f.Add([]byte(text(":message-type", "error")+text(":error-code", "Oops")+text(":error-message", `so "it" is`)), []byte{})
+	f.Add([]byte(text(":message-type", "event")+text(":message-type", "error")), []byte{})
+	f.Add([]byte(event+"\x05:even"), []byte{})
+	f.Fuzz(func(t *testing.T, headers, payload []byte) {
+		body := sealed(headers, payload)
+		got, err := newFrameReader(bytes.NewReader(body)).next()
+		if err != nil {
+			if llm.ClassOf(err) != llm.ClassStream {
+				t.Fatal(err)
+			}
+			return
+		}
+		want, err := eventstream.NewDecoder().Decode(bytes.NewReader(body), nil)
+		if err != nil {
+			t.Fatalf("the SDK refuses %+v: %v", got, err)
+		}
+		names := map[string]string{"event": ":event-type", "exception": ":exception-type", "error": ":error-code"}
+		for header, value := range map[string]string{":message-type": got.kind, names[got.kind]: got.name} {
+			if v, ok := want.Headers.Get(header).(eventstream.StringValue); ok && string(v) != value {
+				t.Fatalf("%s is %q, the SDK reads %q", header, value, v)
+			}
+		}
+		if len(payload) > 0 && !bytes.Equal(got.payload, want.Payload) || got.kind == "error" && !json.Valid(got.payload) && len(payload) == 0 {
+			t.Fatalf("payload %q, the SDK reads %q", got.payload, want.Payload)
+		}
+	})
+}
+
+// TestFrameHeaders: every type of header is stepped over, and what is cut is no frame.
+func TestFrameHeaders(t *testing.T) {
+	all := eventstream.Headers{
+		{Name: "a", Value: eventstream.BoolValue(true)}, {Name: "b", Value: eventstream.BoolValue(false)}, {Name: "c", Value: eventstream.Int8Value(1)},
+		{Name: "d", Value: eventstream.Int16Value(1)}, {Name: "e", Value: eventstream.Int32Value(1)}, {Name: "f", Value: eventstream.Int64Value(1)},
+		{Name: "g", Value: eventstream.BytesValue("bytes")}, {Name: "h", Value: eventstream.TimestampValue(time.Unix(1, 0))}, {Name: "i", Value: eventstream.UUIDValue{}},
+		{Name: ":message-type", Value: eventstream.StringValue("event")}, {Name: ":event-type", Value: eventstream.StringValue("messageStop")},
+	}
+	var headers bytes.Buffer
+	if err := eventstream.EncodeHeaders(&headers, all); err != nil {
+		t.Fatal(err)
+	}
+	fr, err := newFrameReader(bytes.NewReader(sealed(headers.Bytes(), []byte(`{}`)))).next()
+	if err != nil || fr.kind != "event" || fr.name != "messageStop" || string(fr.payload) != `{}` {
+		t.Fatalf("%+v, %v", fr, err)
+	}
+	last := headers.Len() - len("\x0b:event-type\x07\x00\x0bmessageStop")
+	for n := last + 1; n < headers.Len(); n++ {
+		if fr, err := newFrameReader(bytes.NewReader(sealed(headers.Bytes()[:n], nil))).next(); llm.ClassOf(err) != llm.ClassStream {
+			t.Fatalf("headers cut to %d of %d bytes: %+v, %v", n, headers.Len(), fr, err)
+		}
+	}
+}
+
+// BenchmarkReadStream reads a streamed answer of 20 events from its bytes.
+func BenchmarkReadStream(b *testing.B) {
+	var body []byte
+	body = append(body, encodeFrame(b, "event", "messageStart", `{"role":"assistant","p":"abcdefgh"}`)...)
+	for range 16 {
+		body = append(body, encodeFrame(b, "event", "contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":"A candidate who measures, and says \"so\", does well. "},"p":"abcdefghijklm"}`)...)
+	}
+	for _, e := range ev(`contentBlockStop {"contentBlockIndex":0,"p":"abcd"}`, `messageStop {"stopReason":"end_turn","p":"abcdefg"}`, "metadata "+metadata) {
+		body = append(body, encodeFrame(b, "event", e.name, e.payload)...)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if resp, err := readFrames(bytes.NewReader(body)); err != nil || resp.Usage == nil {
+			b.Fatal(err)
+		}
+	}
 }
