@@ -3,37 +3,42 @@ package replay
 import (
 	"context"
 	"sync"
+	"time"
 
 	"understudy/internal/journal"
 )
 
 // rejected are the cells (sub-module × candidate) that the deciding stage rejected last.
-// They are tried no more, unless the sub-module says to keep them.
+// What is captured after that is not tried there, unless the sub-module says to keep them.
 type rejected struct {
 	keep func(submodule string) bool // nil keeps none
 
 	mu    sync.Mutex
-	cells map[[2]string]bool
+	cells map[[2]string]time.Time // when they were rejected
 	seen  uint64
 }
 
 // verdictReject is the word of a decision that rejects.
 const verdictReject = "REJECT"
 
-func (r *rejected) holds(submodule, candidate string) bool {
+// holds tells whether an exchange captured at that time is not tried.
+func (r *rejected) holds(submodule, candidate string, at time.Time) bool {
 	if r.keep != nil && r.keep(submodule) {
 		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.cells[[2]string{submodule, candidate}]
+	since, ok := r.cells[[2]string{submodule, candidate}]
+	return ok && at.After(since)
 }
 
 func (r *rejected) decided(d *journal.Decision) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if d.Verdict == verdictReject {
-		r.cells[[2]string{d.Submodule, d.Candidate}] = true
+		if _, known := r.cells[[2]string{d.Submodule, d.Candidate}]; !known {
+			r.cells[[2]string{d.Submodule, d.Candidate}] = d.At
+		}
 	} else {
 		delete(r.cells, [2]string{d.Submodule, d.Candidate})
 	}

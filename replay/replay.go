@@ -70,7 +70,7 @@ func New(cfg Config, j *journal.Journal, candidates []Candidate, baseline func(s
 			r.counter("understudy_budget_events_total", "account", p.account, "percent", percent)
 		}
 	}
-	r.rejected = &rejected{cells: map[[2]string]bool{}}
+	r.rejected = &rejected{cells: map[[2]string]time.Time{}}
 	for _, s := range cfg.Windows {
 		if w, err := parseWindow(s); err == nil { // validated before
 			r.windows = append(r.windows, w)

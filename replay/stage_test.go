@@ -72,38 +72,42 @@ func TestLostCallsFollowThePolicy(t *testing.T) {
 
 func TestRejectedCellIsTriedNoMore(t *testing.T) {
 	decide := func(b *bench, verdict string) {
-		d := &journal.Decision{ID: journal.NewID(time.Now()), Submodule: "a/b", Candidate: b.ep.Name, Verdict: verdict}
+		d := &journal.Decision{ID: journal.NewID(time.Now()), At: time.Now(), Submodule: "a/b", Candidate: b.ep.Name, Verdict: verdict}
 		if err := b.j.AppendDecision(t.Context(), d); err != nil {
 			t.Fatal(err)
 		}
 	}
 	b := newBench(t, &scripted{answer: fine})
+	before := publish(t, b.j, 4, nil)
 	decide(b, verdictReject)
 	first := publish(t, b.j, 4, nil)
 	r, stop := b.start("one")
-	for _, tr := range b.trials(4) {
-		if tr.Disposition != journal.NotComparable || tr.ReasonCode != codeRejected {
+	got := b.trials(8)
+	for i, ex := range first {
+		if tr := got[ex.ID]; tr.Disposition != journal.NotComparable || tr.ReasonCode != codeRejected {
 			t.Errorf("%s %s", tr.Disposition, tr.ReasonCode)
 		}
+		if tr := got[before[i].ID]; tr.Disposition != journal.Tried {
+			t.Errorf("captured before the decision: %s", tr.Disposition)
+		}
 	}
-	if n := b.client.calls.Load(); n != 0 {
-		t.Errorf("%d calls for a rejected candidate", n)
+	if n := b.client.calls.Load(); n != 4 {
+		t.Errorf("%d calls, 4 were captured before the candidate was rejected", n)
 	}
 	decide(b, "COLLECTING") // the criteria were changed
-	eventually(t, "the decision is known", func() bool { return !r.rejected.holds("a/b", b.ep.Name) })
+	eventually(t, "the decision is known", func() bool { return !r.rejected.holds("a/b", b.ep.Name, time.Now()) })
 	second := publish(t, b.j, 4, nil)
-	if tr := b.trials(8)[second[0].ID]; tr.Disposition != journal.Tried {
+	if tr := b.trials(12)[second[0].ID]; tr.Disposition != journal.Tried {
 		t.Errorf("after the new decision: %s", tr.Disposition)
 	}
 	decide(b, verdictReject)
-	eventually(t, "the decision is known", func() bool { return r.rejected.holds("a/b", b.ep.Name) })
+	eventually(t, "the decision is known", func() bool { return r.rejected.holds("a/b", b.ep.Name, time.Now()) })
 	stop()
 	b.run("two", func(r *Replay) { r.KeepRejected(func(s string) bool { return s == "a/b" }) }, b.as(journal.RoleCandidate, "a/b"))
 	third := publish(t, b.j, 4, nil)
-	if tr := b.trials(12)[third[0].ID]; tr.Disposition != journal.Tried {
+	if tr := b.trials(16)[third[0].ID]; tr.Disposition != journal.Tried {
 		t.Errorf("kept, and yet %s (%s)", tr.Disposition, tr.Reason)
 	}
-	_ = first
 }
 
 // Shadow calls leave an account to live traffic that is refused there, and no other.

@@ -87,8 +87,8 @@ func (l *lane) incomparable(ex *journal.Exchange) (code, reason string) {
 	case llm.ClassInvalid, llm.ClassAccess, llm.ClassNotFound:
 		return codeRefused, "live: the provider refused the request (" + string(ex.Class) + ")"
 	}
-	if !l.control() && l.r.rejected.holds(ex.Submodule, l.c.Endpoint.Name) {
-		return codeRejected, "the candidate is rejected for this sub-module; keep = true would go on trying it"
+	if !l.control() && l.r.rejected.holds(ex.Submodule, l.c.Endpoint.Name, ex.At) {
+		return codeRejected, "the candidate was rejected for this sub-module before; keep = true would go on trying it"
 	}
 	return "", ""
 }
