@@ -160,5 +160,6 @@ func (a *converseAnswer) script() script {
 			return b
 		},
 		exception: exceptionEvent,
+		unknown:   event("contentBlockDelta", `"contentBlockIndex":99,"delta":{"hologram":{"depth":3}}`),
 	}
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"net"
 	"net/http"
 	"time"
@@ -29,6 +30,9 @@ type script struct {
 	// corrupt breaks one frame, exception makes the error event of a name.
 	corrupt   func([]byte) []byte
 	exception func(name string) []byte
+	// unknown is an event with a piece of a kind that nobody knows, nil where the wire
+	// has none.
+	unknown []byte
 }
 
 // A delivery writes one answer at its times and remembers how far it came.
@@ -145,6 +149,8 @@ func (d *delivery) frame(sc script, f frame, middle bool) ([]byte, ending) {
 		return sc.exception(d.fault.Code), stopped
 	case middle && d.fault.is(FaultBadFrame):
 		return sc.corrupt(f.data), whole
+	case middle && d.fault.is(FaultUnknown):
+		return append(bytes.Clone(sc.unknown), f.data...), whole
 	case f.phase >= finish && d.fault.is(FaultMissingEnd), f.phase == tail && d.fault.is(FaultMissingTail):
 		return nil, stopped
 	case f.phase == finish && d.fault.is(FaultNoFinish):

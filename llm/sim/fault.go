@@ -35,12 +35,13 @@ const (
 	FaultNoFinish    = "no_finish"    // the finish or messageStop is left out, what follows it is there
 	FaultMissingTail = "missing_tail" // the finish is there, what follows it ([DONE], metadata) is not
 	FaultFinish      = "finish"       // a whole answer whose finish or stop reason is code
+	FaultUnknown     = "unknown"      // a piece of an unknown kind in the middle of a stream (bedrock)
 )
 
 var faultKinds = []string{
 	FaultThrottle, FaultQuota, FaultServerError, FaultUnavailable, FaultTimeout, FaultNotReady, FaultModelError,
 	FaultAccessDenied, FaultNotFound, FaultReset, FaultStall, FaultStallMid, FaultSlow, FaultCut, FaultCutInside,
-	FaultEndInside, FaultBadFrame, FaultException, FaultMissingEnd, FaultNoFinish, FaultMissingTail, FaultFinish,
+	FaultEndInside, FaultBadFrame, FaultException, FaultMissingEnd, FaultNoFinish, FaultMissingTail, FaultFinish, FaultUnknown,
 }
 
 // A Fault breaks calls that are otherwise valid. Of several active ones the
