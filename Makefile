@@ -36,7 +36,7 @@ race:
 real-traffic: ## 784 recorded requests through the daemon (needs ../shared)
 	$(GO) test -tags realtraffic -count=1 -timeout 20m -v -run TestRealTraffic ./cmd/understudy
 
-crash: ## the same with kill -9, ten times (needs ../shared)
+crash: ## kill -9 again and again: recorded traffic (needs ../shared), a fleet of replaying processes, a race for the budget; about eight minutes
 	$(GO) test -tags crash -count=1 -timeout 30m -v -run TestCrash ./cmd/understudy
 
 simulate: ## long simulations of the decision rule
