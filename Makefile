@@ -3,7 +3,7 @@ GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check format vet staticcheck race real-traffic crash simulate bench bench-fallback bench-replay fuzz metrics-doc translation-doc errors-doc
+.PHONY: help build demo test check format vet staticcheck race real-traffic crash cluster simulate bench bench-fallback bench-replay fuzz metrics-doc translation-doc errors-doc
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -25,7 +25,7 @@ format:
 
 vet:
 	$(GO) vet ./...
-	$(GO) vet -tags 'simulate realtraffic crash fallback benchreplay' ./...
+	$(GO) vet -tags 'simulate realtraffic crash cluster fallback benchreplay' ./...
 
 staticcheck:
 	$(GO) run $(STATICCHECK) ./...
@@ -38,6 +38,9 @@ real-traffic: ## 784 recorded requests through the daemon (needs ../shared)
 
 crash: ## kill -9 again and again: recorded traffic (needs ../shared), a fleet of replaying processes, a race for the budget; about eight minutes
 	$(GO) test -tags crash -count=1 -timeout 30m -v -run TestCrash ./cmd/understudy
+
+cluster: ## 2,000 requests over three NATS servers whose leaders are killed three times, about a minute and a half
+	$(GO) test -tags cluster -count=1 -timeout 20m -v -run TestCluster ./cmd/understudy
 
 simulate: ## long simulations of the decision rule
 	$(GO) test -tags simulate -count=1 -timeout 60m -v -run Simulat ./canary/...

@@ -18,7 +18,7 @@ func (p *publisher) publish(ctx context.Context, batch []*item) {
 	}
 	for try := 0; len(recs) > 0; try++ {
 		var seq uint64
-		err := guarded(ctx, func(ctx context.Context) (err error) {
+		err := guarded(ctx, patience(try), func(ctx context.Context) (err error) {
 			seq, err = p.to.PublishExchanges(ctx, recs[0].Submodule, recs)
 			return err
 		})
@@ -81,7 +81,7 @@ func (p *publisher) refuse(n int, err error) {
 func (p *publisher) ask(ctx context.Context) (n int, last uint64, ok bool) {
 	instance, seq := p.ledger.position()
 	for try := 0; ; try++ {
-		err := guarded(ctx, func(ctx context.Context) (err error) {
+		err := guarded(ctx, patience(try), func(ctx context.Context) (err error) {
 			n, last, err = p.to.CountSince(ctx, instance, seq)
 			return err
 		})

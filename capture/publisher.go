@@ -32,8 +32,10 @@ const (
 	batchRecords = 64
 	batchBytes   = 512 << 10
 	batchWait    = 5 * time.Millisecond
-	// publishTimeout bounds one attempt.
+	// publishTimeout bounds one attempt; quickTimeout the first quickTries in a row.
 	publishTimeout = 5 * time.Second
+	quickTimeout   = 1500 * time.Millisecond
+	quickTries     = 6
 	// Pauses between attempts while NATS is away double from the first.
 	firstPause = 50 * time.Millisecond
 	lastPause  = 2 * time.Second
@@ -218,9 +220,19 @@ func (p *publisher) release(batch []*item) {
 	p.budget.give(n)
 }
 
+// patience bounds an attempt, the first being try 0. What was sent to a server of a
+// cluster that died is never answered, so the first attempts are short; a journal that
+// is only slow gets its time later.
+func patience(try int) time.Duration {
+	if try < quickTries {
+		return quickTimeout
+	}
+	return publishTimeout
+}
+
 // guarded runs one call of the Publisher, whose panic is an error like another.
-func guarded(ctx context.Context, call func(context.Context) error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+func guarded(ctx context.Context, limit time.Duration, call func(context.Context) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	defer func() {
 		if v := recover(); v != nil {

@@ -19,6 +19,9 @@ const (
 	durableModels = "judge-models-"
 	// modelsAckWait is the broker's redelivery time, renewed by heartbeats.
 	modelsAckWait = 30 * time.Second
+	// LeaseLife is how long a lease on a question lives without a sign of life: the
+	// time-to-live of the bucket journal.BucketJudgeClaims.
+	LeaseLife = modelsAckWait
 	// drainTimeout is how long questions in flight may take to end at a shutdown.
 	drainTimeout = 5 * time.Second
 	// handPerJudge is how many trials are in hand for each call that may run: most
@@ -112,7 +115,7 @@ func (p *Panel) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	claims, err := p.j.Claims(ctx, journal.BucketJudgeClaims, p.scope.Instance, modelsAckWait)
+	claims, err := p.j.Claims(ctx, journal.BucketJudgeClaims, p.scope.Instance, LeaseLife)
 	if err != nil {
 		return err
 	}

@@ -144,7 +144,7 @@ func (m *message) look(ctx context.Context) error {
 		if len(subjects) == 0 {
 			return nil
 		}
-		stored, err := l.r.j.StoredTrials(ctx, subjects)
+		stored, err := l.r.j.StoredTrials(ctx, subjects, m.d.Deliveries > 1 || m.f.job != nil)
 		if err != nil {
 			return err
 		}

@@ -40,8 +40,8 @@ func (p *process) openHandler() http.Handler {
 func (p *process) fullHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", p.openHandler())
-	mux.HandleFunc("GET /api/v1/export", p.export)
-	mux.HandleFunc("GET /api/v1/diff/{exchange...}", p.diff)
+	mux.HandleFunc("GET /api/v1/export", p.withBooks(p.export))
+	mux.HandleFunc("GET /api/v1/diff/{exchange...}", p.withBooks(p.diff))
 	return mux
 }
 

@@ -152,8 +152,10 @@ func (p *process) run(ctx context.Context, reload func() (*Config, error)) error
 	background := context.WithoutCancel(ctx)
 	side := daemon.NewGroup(background, p.log) // ends last: it shows the drain
 	side.Go("admin", func(ctx context.Context) error { return p.admin.Serve(ctx, p.openHandler(), p.fullHandler()) })
-	side.Go("accounts", p.accounts.Run)
-	side.Go("proxies", func(ctx context.Context) error { return p.watchProxies(ctx) })
+	if p.books() {
+		side.Go("accounts", p.accounts.Run)
+		side.Go("proxies", func(ctx context.Context) error { return p.watchProxies(ctx) })
+	}
 	p.currentWorkers().start(background)
 
 	live := daemon.NewGroup(background, p.log)
@@ -193,20 +195,6 @@ func (p *process) run(ctx context.Context, reload func() (*Config, error)) error
 	}
 	<-workersDone
 	return errors.Join(failed, side.Stop())
-}
-
-// needNATS makes a process that has no live traffic to serve fail when an
-// external NATS cannot be reached; a proxy starts all the same.
-func (p *process) needNATS(ctx context.Context) error {
-	if p.runs("capture") {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if err := p.j.WaitReady(ctx); err != nil {
-		return fmt.Errorf("%w; check [nats] url, credentials and that JetStream is on", err)
-	}
-	return nil
 }
 
 func (p *process) drain(server *http.Server) {
@@ -273,11 +261,8 @@ func (p *process) lastWorkers() *workers {
 // gives ctx's error when it ends before.
 func (p *process) settled(ctx context.Context) error {
 	for {
-		ok, err := p.accounts.CaughtUp(ctx)
-		if err == nil && ok {
-			ok, err = p.currentWorkers().caughtUp(ctx)
-		}
-		if err == nil && ok && p.proxies.watched() && p.resumed() {
+		ok, err := p.caughtUp(ctx)
+		if err == nil && ok && p.resumed() {
 			return nil
 		}
 		select {
@@ -286,6 +271,19 @@ func (p *process) settled(ctx context.Context) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// caughtUp tells whether everything that the store holds and this process reads has
+// been counted.
+func (p *process) caughtUp(ctx context.Context) (bool, error) {
+	if !p.books() {
+		return true, nil
+	}
+	ok, err := p.accounts.CaughtUp(ctx)
+	if err == nil && ok && p.proxies.watched() {
+		return p.currentWorkers().caughtUp(ctx)
+	}
+	return false, err
 }
 
 // resumed tells whether the proxy's accounts hold what its last life left open.

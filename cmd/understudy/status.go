@@ -30,6 +30,9 @@ type StatusAccount struct {
 	capture.Accounts
 	Ingested   int                        `json:"ingested"`
 	Candidates map[string]journal.Buckets `json:"candidates"`
+	// OwnOnly tells that this process does not read what others store: it shows its
+	// own proxy's accounts, and none of the candidates.
+	OwnOnly bool `json:"own_only,omitempty"`
 	// Controls are the baselines that are asked again, by endpoint.
 	Controls map[string]journal.ControlBuckets `json:"controls,omitempty"`
 }
@@ -75,9 +78,10 @@ func (p *process) status() Status {
 	cfg := p.config()
 	s := Status{Version: version(), At: time.Now().UTC()}
 	s.Accounts = StatusAccount{Accounts: p.proxies.sum(p.capture), Ingested: p.accounts.Ingested(), Candidates: p.accounts.Candidates(), Controls: p.accounts.Controls()}
+	s.Accounts.OwnOnly = !p.books()
 	for _, sub := range cfg.Submodules {
 		for _, c := range sub.Candidates { // also without traffic
-			if _, ok := s.Accounts.Candidates[c]; !ok {
+			if _, ok := s.Accounts.Candidates[c]; !ok && p.books() {
 				s.Accounts.Candidates[c] = journal.Buckets{}
 			}
 		}
@@ -139,6 +143,14 @@ func (s *Status) write(w io.Writer) {
 		}
 		if p := s.Stages.Replay[name].Proposals; len(p) > 0 {
 			fmt.Fprintf(w, "  its model refused what the family table says it takes; consider capabilities = [%s]\n", quotedList(p))
+		}
+	}
+	if a.OwnOnly {
+		fmt.Fprintln(w, "this process reads no records of others ([nats] create = false): the one that runs canary shows the candidates")
+		for _, name := range slices.Sorted(maps.Keys(s.Stages.Replay)) {
+			if lane := s.Stages.Replay[name]; lane.PausedFor != "" {
+				fmt.Fprintf(w, "candidate %s is paused until %s: %s\n", name, lane.PausedUntil.UTC().Format(time.TimeOnly), lane.PausedFor)
+			}
 		}
 	}
 	if b := s.Stages.Budget; b != nil {

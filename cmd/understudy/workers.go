@@ -27,11 +27,13 @@ type workers struct {
 	canary *canary.Stage
 	policy *bedrock.RegionPolicy
 	learn  func(context.Context) error // nil where no region is restricted
-	group  *daemon.Group
+	// ackWait is the life of the leases on trials.
+	ackWait time.Duration
+	group   *daemon.Group
 }
 
 func newWorkers(p *process, cfg *Config) (*workers, error) {
-	w := &workers{p: p, policy: bedrock.NewRegionPolicy(cfg.Replay.AllowedRegions)}
+	w := &workers{p: p, policy: bedrock.NewRegionPolicy(cfg.Replay.AllowedRegions), ackWait: cfg.Replay.AckWait}
 	if len(cfg.Replay.AllowedRegions) > 0 && (p.runs("replay") || p.runs("judge")) {
 		w.learn = func(ctx context.Context) error { return learnRegions(ctx, cfg, p.who, w.policy, p.log) }
 	}
@@ -159,6 +161,9 @@ func (w *workers) start(ctx context.Context) {
 	w.group = daemon.NewGroup(ctx, w.p.log)
 	if w.learn != nil {
 		w.group.Go("regions", w.learn)
+	}
+	if w.p.config().NATS.Create && w.p.runs("canary") {
+		w.group.Go("leases", w.makeLeases)
 	}
 	if w.replay != nil {
 		w.group.Go("replay", w.again("replay", w.replay.Run))

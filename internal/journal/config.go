@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -20,8 +21,15 @@ type Config struct {
 	Dir string `toml:"dir"`
 	// URL of an external NATS; several, separated by commas.
 	URL string `toml:"url"`
-	// Credentials is the path of a NATS credentials file (external).
+	// Credentials is the path of a NATS credentials file, or of a file that holds
+	// the seed of a user's nkey (external).
 	Credentials string `toml:"credentials"`
+	// Create tells that this process makes the streams, buckets and stores, and
+	// brings them up to date; else they must be there (external).
+	Create bool `toml:"create"`
+	// InboxPrefix is what the subjects begin with on which answers come; a user of
+	// its own prefix cannot listen to the answers of others (external).
+	InboxPrefix string `toml:"inbox_prefix"`
 	// TLSCA, TLSCert and TLSKey are paths of PEM files (external).
 	TLSCA   string `toml:"tls_ca"`
 	TLSCert string `toml:"tls_cert"`
@@ -43,12 +51,14 @@ type Config struct {
 // DefaultConfig has the value of every key that may be left out.
 func DefaultConfig() Config {
 	return Config{
-		Mode:      "embedded",
-		Dir:       "state",
-		Replicas:  1,
-		Sync:      "always",
-		MaxStore:  10 << 30,
-		Retention: 30 * 24 * time.Hour,
+		Mode:        "embedded",
+		Dir:         "state",
+		Create:      true,
+		InboxPrefix: "_INBOX",
+		Replicas:    1,
+		Sync:        "always",
+		MaxStore:    10 << 30,
+		Retention:   30 * 24 * time.Hour,
 	}
 }
 
@@ -64,6 +74,9 @@ func (c *Config) Validate() error {
 		if c.URL != "" {
 			bad("url is set, but mode is \"embedded\"; set mode = \"external\" or remove url")
 		}
+		if !c.Create {
+			bad("create is false, but mode is \"embedded\": nobody else can make the streams of a server inside this process")
+		}
 	case "external":
 		if err := validURLs(c.URL); err != nil {
 			errs = append(errs, err)
@@ -73,6 +86,9 @@ func (c *Config) Validate() error {
 		}
 	default:
 		bad("mode %q is unknown: \"embedded\" or \"external\"", c.Mode)
+	}
+	if !inboxPrefix.MatchString(c.InboxPrefix) {
+		bad("inbox_prefix %q is not letters, digits, _ and -, in parts between dots", c.InboxPrefix)
 	}
 	if c.Sync != "always" && c.Sync != "interval" {
 		bad("sync %q is unknown: \"always\" or \"interval\"", c.Sync)
@@ -109,6 +125,9 @@ func (c *Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// inboxPrefix is what a prefix of subjects may be, without wildcards.
+var inboxPrefix = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 
 func validURLs(list string) error {
 	if list == "" {

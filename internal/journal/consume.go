@@ -219,7 +219,7 @@ func (j *Journal) Exchange(ctx context.Context, seq uint64, id string) (*Exchang
 	if err := j.usable("read exchange"); err != nil {
 		return nil, err
 	}
-	m, err := j.streams[StreamExchanges].GetMsg(ctx, seq)
+	m, err := j.stored(ctx, StreamExchanges, seq)
 	if err != nil {
 		return nil, classify("read exchange "+id, err)
 	}
@@ -244,7 +244,7 @@ func (j *Journal) Trials(ctx context.Context, stage string, inHand int, handle f
 	if err != nil {
 		return err
 	}
-	it, err := cons.cons.Messages(jetstream.PullMaxMessages(inHand))
+	it, err := cons.cons.Messages(jetstream.PullMaxMessages(inHand), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		return classify("consume trials", err)
 	}

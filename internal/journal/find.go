@@ -35,7 +35,7 @@ func (j *Journal) FindExchange(ctx context.Context, id string) (e *Exchange, seq
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
 	}
 	errFound := errors.New("found")
-	err = j.readAll(ctx, StreamExchanges, cfg, func(m *Message) error {
+	err = j.readAll(ctx, StreamExchanges, cfg, nil, func(m *Message) error {
 		list, err := ReadExchanges(m.Subject, m.Data)
 		if err != nil {
 			return nil // unreadable messages are dead letters elsewhere
@@ -79,7 +79,7 @@ func (j *Journal) last(ctx context.Context, stream, subject string, record any) 
 	if err := j.usable("read " + subject); err != nil {
 		return err
 	}
-	m, err := j.streams[stream].GetLastMsgForSubject(ctx, subject)
+	m, err := j.lastStored(ctx, stream, subject)
 	if err != nil {
 		return classify("read "+subject, err)
 	}

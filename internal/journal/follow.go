@@ -46,7 +46,7 @@ func (j *Journal) follow(ctx context.Context, stream string, cfg jetstream.Order
 	if err != nil {
 		return classify("follow "+stream, err)
 	}
-	it, err := cons.Messages()
+	it, err := cons.Messages(jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		return classify("follow "+stream, err)
 	}
@@ -70,66 +70,9 @@ func (j *Journal) follow(ctx context.Context, stream string, cfg jetstream.Order
 	}
 }
 
-// Read reads what a stream holds now, in order, and returns. It gives up with
-// ErrUnavailable when nothing comes for five seconds.
-func (j *Journal) Read(ctx context.Context, stream string, subjects []string, handle func(*Message) error) error {
-	return j.readAll(ctx, stream, jetstream.OrderedConsumerConfig{FilterSubjects: subjects}, handle)
-}
-
-func (j *Journal) readAll(ctx context.Context, stream string, cfg jetstream.OrderedConsumerConfig, handle func(*Message) error) error {
-	end, err := j.LastSeq(ctx, stream)
-	if err != nil {
-		return err
-	}
-	cfg.InactiveThreshold = readerLife
-	cons, err := j.streams[stream].OrderedConsumer(ctx, cfg)
-	if err != nil {
-		return classify("read "+stream, err)
-	}
-	defer j.forgetReader(ctx, stream, cons)
-	info := cons.CachedInfo()
-	if info == nil || info.NumPending == 0 {
-		return nil
-	}
-	it, err := cons.Messages()
-	if err != nil {
-		return classify("read "+stream, err)
-	}
-	defer it.Stop()
-	for {
-		m, err := it.Next(jetstream.NextMaxWait(callTimeout))
-		if err != nil {
-			return classify("read "+stream, err)
-		}
-		msg, err := j.message(ctx, m, cfg.HeadersOnly)
-		if err != nil {
-			return err
-		}
-		if err := handle(msg); err != nil {
-			return err
-		}
-		if msg.Seq >= end || msg.Behind == 0 {
-			return nil
-		}
-	}
-}
-
-// readerLife is how long the broker keeps a reader that has gone without a word. The
-// client's own default of five minutes would let many short reads fill the broker.
-const readerLife = 30 * time.Second
-
-// forgetReader ends a reader at the broker; one that cannot be ended ends by itself.
-func (j *Journal) forgetReader(ctx context.Context, stream string, cons jetstream.Consumer) {
-	info := cons.CachedInfo()
-	if info == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if err := j.streams[stream].DeleteConsumer(ctx, info.Name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		j.log.Debug("end reader", "stream", stream, "err", err)
-	}
-}
+// heartbeat is how often the broker says that a reader is still there; twice that
+// without a word, and a new one is opened.
+const heartbeat = 2 * time.Second
 
 func (j *Journal) message(ctx context.Context, m jetstream.Msg, headersOnly bool) (*Message, error) {
 	meta, err := m.Metadata()
@@ -202,7 +145,7 @@ func (j *Journal) CountSince(ctx context.Context, instance string, seq uint64) (
 	cfg := jetstream.OrderedConsumerConfig{
 		HeadersOnly: true, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: seq + 1,
 	}
-	err = j.readAll(ctx, StreamExchanges, cfg, func(m *Message) error {
+	err = j.readAll(ctx, StreamExchanges, cfg, nil, func(m *Message) error {
 		if m.Header.Get(HeaderInstance) == instance {
 			records, last = records+m.count(), m.Seq
 		}

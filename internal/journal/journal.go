@@ -32,6 +32,9 @@ type Journal struct {
 	mu      sync.Mutex
 	claims  map[string]time.Duration // the buckets of leases in use, with a lease's life
 	buckets map[string]jetstream.KeyValue
+	unready error // why the streams could not be made or found last
+
+	restoring sync.Mutex // held while what a reconnection found is made good
 
 	ready   chan struct{}
 	mending atomic.Bool // the embedded server is being started anew
@@ -115,11 +118,24 @@ func (j *Journal) reconnected(ctx context.Context, nc *nats.Conn) {
 	if j.embedded != nil {
 		return
 	}
-	go func() { // ends with the journal, or by its own timeout
-		if err := j.restoreSoon(ctx); err != nil && !nc.IsClosed() {
-			j.log.Warn("streams could not be checked after a reconnection", "stage", "nats", "err", err)
+	go j.restoreUntilDone(ctx, nc)
+}
+
+// restoreUntilDone ends with the journal or the connection: after the next one it is
+// called again. A cluster that has just lost a server has no leader for a while.
+func (j *Journal) restoreUntilDone(ctx context.Context, nc *nats.Conn) {
+	j.restoring.Lock()
+	defer j.restoring.Unlock()
+	for try := 0; nc.IsConnected() && ctx.Err() == nil; try++ {
+		err := j.restoreSoon(ctx)
+		if err == nil || nc.IsClosed() {
+			return
 		}
-	}()
+		if try == 1 { // the second time it is no hiccup
+			j.log.Warn("streams could not be checked after a reconnection; trying again", "stage", "nats", "err", err)
+		}
+		time.Sleep(time.Second) // between two tries
+	}
 }
 
 func (j *Journal) restoreSoon(ctx context.Context) error {
@@ -138,7 +154,11 @@ func (j *Journal) ensureUntilReady(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		j.log.Warn("NATS is not ready; trying again", "stage", "nats", "url", j.cfg.URL, "err", j.why(err), "wait", wait.String())
+		err = j.why(err)
+		j.mu.Lock()
+		j.unready = err
+		j.mu.Unlock()
+		j.log.Warn("NATS is not ready; trying again", "stage", "nats", "url", j.cfg.URL, "err", err, "wait", wait.String())
 		select {
 		case <-ctx.Done():
 			return
@@ -170,12 +190,20 @@ func (j *Journal) Up() bool {
 	}
 }
 
+// Connected tells whether NATS lets us in now, whether or not the streams exist.
+func (j *Journal) Connected() bool { return j.nc.IsConnected() }
+
 // WaitReady waits for Ready; when ctx ends first the error is ErrUnavailable.
 func (j *Journal) WaitReady(ctx context.Context) error {
 	select {
 	case <-j.ready:
 		return nil
 	case <-ctx.Done():
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.unready != nil {
+		return fmt.Errorf("%w: %s: %w", ErrUnavailable, j.cfg.URL, j.unready)
 	}
 	if err := j.disk.refusal(); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)

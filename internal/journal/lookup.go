@@ -5,93 +5,73 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"understudy/llm"
 )
 
-// Stored is what the headers of a stored trial say.
-type Stored struct {
-	Disposition Disposition
-	Class       llm.Class
+// Any replica of a stream may answer a look-up, also one that lags behind: it may
+// say that a message is not there which its leader has had for a while. So where
+// "not there" decides something, the leader is asked.
+
+// stored reads the message at a sequence, or jetstream.ErrMsgNotFound.
+func (j *Journal) stored(ctx context.Context, stream string, seq uint64) (*jetstream.RawStreamMsg, error) {
+	m, err := j.streams[stream].GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) && j.replicated(stream) {
+		return j.askLeader(ctx, stream, map[string]any{"seq": seq})
+	}
+	return m, err
 }
 
-func storedAs(h nats.Header) Stored {
-	return Stored{Disposition(h.Get(HeaderDisposition)), llm.Class(h.Get(HeaderClass))}
+// lastStored reads the last message of a subject, or jetstream.ErrMsgNotFound.
+// There is none yet as often as not, so that a replicated stream's leader is asked
+// at once.
+func (j *Journal) lastStored(ctx context.Context, stream, subject string) (*jetstream.RawStreamMsg, error) {
+	if !j.replicated(stream) {
+		return j.streams[stream].GetLastMsgForSubject(ctx, subject)
+	}
+	return j.askLeader(ctx, stream, map[string]any{"last_by_subj": subject})
 }
 
-// HasTrial tells whether a trial is stored.
-func (j *Journal) HasTrial(ctx context.Context, submodule, candidate, id string) (bool, error) {
-	found, err := j.StoredTrials(ctx, []string{TrialSubject(submodule, candidate, id)})
-	return len(found) > 0, err
+func (j *Journal) replicated(stream string) bool {
+	return j.streams[stream].CachedInfo().Config.Replicas > 1
 }
 
-// lookupMost is how many subjects the broker is asked for at once.
-const lookupMost = 512
-
-// StoredTrials tells which of the subjects have a trial, and what it came to, with one
-// question to the broker for many.
-func (j *Journal) StoredTrials(ctx context.Context, subjects []string) (map[string]Stored, error) {
-	if err := j.usable("look up trials"); err != nil {
-		return nil, err
-	}
-	found := map[string]Stored{}
-	if len(subjects) == 1 {
-		m, err := j.streams[StreamTrials].GetLastMsgForSubject(ctx, subjects[0])
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return found, nil
-		}
-		if err != nil {
-			return nil, classify("look up trial", err)
-		}
-		found[subjects[0]] = storedAs(m.Header)
-		return found, nil
-	}
-	for len(subjects) > 0 {
-		n := min(lookupMost, len(subjects))
-		if err := j.lookup(ctx, subjects[:n], found); err != nil {
-			return nil, err
-		}
-		subjects = subjects[n:]
-	}
-	return found, nil
-}
-
-// lookup asks for the last message of each subject: the broker sends those that there
-// are, and then a message with a status.
-func (j *Journal) lookup(ctx context.Context, subjects []string, found map[string]Stored) error {
-	ask, err := json.Marshal(map[string]any{"multi_last": subjects})
-	if err != nil {
-		return fmt.Errorf("encode look-up: %w", err)
-	}
-	inbox := j.nc.NewInbox()
-	sub, err := j.nc.SubscribeSync(inbox)
-	if err != nil {
-		return classify("look up trials", err)
-	}
-	defer sub.Unsubscribe()
-	if err := j.nc.PublishRequest("$JS.API.DIRECT.GET."+StreamTrials, inbox, ask); err != nil {
-		return classify("look up trials", err)
-	}
+// askLeader makes the look-up that only a stream's leader answers.
+func (j *Journal) askLeader(ctx context.Context, stream string, question map[string]any) (*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	for {
-		m, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return classify("look up trials", err)
+	body, err := json.Marshal(question)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := j.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, body)
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Subject string `json:"subject"`
+			Seq     uint64 `json:"seq"`
+			Header  []byte `json:"hdrs"`
+			Data    []byte `json:"data"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
+		return nil, fmt.Errorf("decode the answer of %s: %w", stream, err)
+	}
+	if e := answer.Error; e != nil {
+		if e.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+			return nil, jetstream.ErrMsgNotFound
 		}
-		switch status, _ := strconv.Atoi(m.Header.Get("Status")); {
-		case status == 0:
-			found[m.Header.Get(jetstream.SubjectHeader)] = storedAs(m.Header)
-		case status == 204 || status == 404:
-			return nil
-		case status == 503:
-			return fmt.Errorf("look up trials: %w", ErrUnavailable)
-		default:
-			return fmt.Errorf("look up trials: the broker answers %d %s; NATS 2.11 or later is needed", status, m.Header.Get("Description"))
+		return nil, e
+	}
+	m := &jetstream.RawStreamMsg{Subject: answer.Message.Subject, Sequence: answer.Message.Seq, Data: answer.Message.Data}
+	if len(answer.Message.Header) > 0 {
+		if m.Header, err = nats.DecodeHeadersMsg(answer.Message.Header); err != nil {
+			return nil, fmt.Errorf("decode the header of message %d of %s: %w", m.Sequence, stream, err)
 		}
 	}
+	return m, nil
 }

@@ -1,8 +1,10 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -10,9 +12,10 @@ import (
 
 // access are the options by which an external NATS is reached.
 func (c *Config) access() []nats.Option {
-	var opts []nats.Option
+	// A server that does not know us yet may learn: asking goes on.
+	opts := []nats.Option{nats.CustomInboxPrefix(c.InboxPrefix), nats.IgnoreAuthErrorAbort()}
 	if c.Credentials != "" {
-		opts = append(opts, nats.UserCredentials(c.Credentials))
+		opts = append(opts, credentials(c.Credentials))
 	}
 	if c.TLSCA != "" {
 		opts = append(opts, nats.RootCAs(c.TLSCA))
@@ -21,6 +24,25 @@ func (c *Config) access() []nats.Option {
 		opts = append(opts, nats.ClientCert(c.TLSCert, c.TLSKey))
 	}
 	return opts
+}
+
+// credentials prove who we are by what a file holds: the JWT and seed of a user that an
+// operator signed, or the bare seed of one whose public key the server's file names.
+func credentials(path string) nats.Option {
+	return func(o *nats.Options) error {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("read credentials: %w", err)
+		}
+		if bytes.Contains(text, []byte("BEGIN NATS USER JWT")) {
+			return nats.UserCredentials(path)(o)
+		}
+		byKey, err := nats.NkeyOptionFromSeed(path)
+		if err != nil {
+			return fmt.Errorf("credentials %s hold neither a user's JWT with its seed nor the seed of a user's nkey: %w", path, err)
+		}
+		return byKey(o)
+	}
 }
 
 // Ping asks an external NATS whether it lets us in and has JetStream, and changes

@@ -340,7 +340,7 @@ func (l *Ledger) settled(ctx context.Context, f *flight) (nano int64, stored boo
 	if strings.HasPrefix(f.Record, judgementPrefix) {
 		stream = StreamVerdicts
 	}
-	m, err := l.j.streams[stream].GetLastMsgForSubject(ctx, f.Record)
+	m, err := l.j.lastStored(ctx, stream, f.Record)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return 0, false, nil
 	}
