@@ -116,6 +116,9 @@ func part(left, cost float64) float64 {
 // does not reach for its conversation. The trial has a disposition where it is done.
 func (f *feed) admit(ctx context.Context, t *journal.Trial, ex *journal.Exchange, d *journal.Delivery) (again time.Duration, err error) {
 	l := f.l
+	if f.job != nil {
+		return 0, nil // a person has ordered it, and it goes as fast as quotas allow
+	}
 	if share := l.reach(ex.Submodule, time.Now()); share < 1 && journal.Share("budget", ex.Submodule+"\x00"+cluster(ex, d.Seq)) >= share {
 		return 0, l.finish(ctx, t, journal.OverBudget, codeShare, "the day's budget does not reach for all conversations, and this one was not drawn")
 	}

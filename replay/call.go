@@ -14,6 +14,7 @@ import (
 
 // An attempt is one trial on its way: what is asked, and what has come of it so far.
 type attempt struct {
+	f    *feed
 	t    *journal.Trial
 	ex   *journal.Exchange
 	req  *llm.Request
@@ -143,7 +144,7 @@ func (l *lane) once(ctx context.Context, a *attempt) (*llm.Response, error) {
 		return nil, err
 	}
 	defer l.ready.release()
-	if left := l.pauseLeft(); left > 0 {
+	if left := a.pauseLeft(); left > 0 {
 		return nil, &stopped{wait: left}
 	}
 	money, err := l.reserve(ctx, a, bound)
@@ -163,13 +164,25 @@ func (l *lane) once(ctx context.Context, a *attempt) (*llm.Response, error) {
 		money.Settle(0)
 		return nil, &stopped{err: err}
 	}
-	if left := l.pauseLeft(); left > 0 { // another call met a fault meanwhile
+	if left := a.pauseLeft(); left > 0 { // another call met a fault meanwhile
 		money.Settle(0)
 		l.quota.Return(tokens)
 		return nil, &stopped{wait: left}
 	}
 	return l.ask(ctx, a, money, tokens)
 }
+
+// pauseLeft is how much longer the exchange waits for its first or next call. Where a
+// backfill was halted it is not begun, and what was begun goes on to its end.
+func (a *attempt) pauseLeft() time.Duration {
+	if len(a.t.Attempts) == 0 && a.f.halted() {
+		return haltedAgain
+	}
+	return a.f.l.pauseLeft()
+}
+
+// haltedAgain is when an exchange comes again that a halted backfill has given back.
+const haltedAgain = time.Second
 
 // reserve sets money aside, on record before the call begins.
 func (l *lane) reserve(ctx context.Context, a *attempt, bound float64) (*journal.Reservation, error) {

@@ -58,8 +58,22 @@ func (l *lane) control() bool { return l.c.Role == journal.RoleControl }
 type feed struct {
 	l    *lane
 	open func(ctx context.Context, inHand int) (*journal.Consumer, error)
-	// job is the backfill, nil of the lane's own durable.
-	job *journal.Backfill
+	// job is the backfill, nil of the lane's own durable. over is closed once the job is
+	// to go no further, and fetched once nothing is fetched for it any more.
+	job     *journal.Backfill
+	over    <-chan struct{}
+	fetched chan<- struct{}
+}
+
+// halted tells that a backfill was paused or ended: calls that run may end, and none
+// begins.
+func (f *feed) halted() bool {
+	select {
+	case <-f.over:
+		return true
+	default:
+		return false
+	}
 }
 
 // live is the feed of the lane's own durable, which every process shares.
@@ -78,6 +92,9 @@ func (f *feed) run(ctx, work context.Context) {
 	l := f.l
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	if f.fetched != nil {
+		defer close(f.fetched)
+	}
 	hand := newHand(l.c.Endpoint.Concurrency + l.r.cfg.Prefetch)
 	var cons *journal.Consumer
 	for ctx.Err() == nil {

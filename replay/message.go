@@ -20,9 +20,10 @@ type message struct {
 	d    *journal.Delivery
 	list []*journal.Exchange
 	done []bool
-	// set is the attempt set that is to be stored of each exchange, replaces what the
-	// set before it came to.
+	// set is the attempt set that is to be stored of each exchange, stored what the last
+	// one that is stored came to, and replaces the bucket in which they left it.
 	set      []int
+	stored   []journal.Stored
 	replaces []journal.Disposition
 	// lost counts, by record, calls whose hosts died before the answer was stored.
 	lost map[string]int
@@ -74,7 +75,7 @@ func (m *message) work(ctx context.Context) (again time.Duration, err error) {
 	}
 	for began := time.Now(); ; {
 		again, elsewhere, err := m.claimed(ctx)
-		if err != nil || again == 0 || elsewhere || time.Since(began)+again > holdMost {
+		if err != nil || again == 0 || elsewhere || m.f.halted() || time.Since(began)+again > holdMost {
 			return again, err
 		}
 		if !sleep(ctx, again) {
@@ -95,7 +96,8 @@ func (m *message) read() (err error) {
 		return d.Err
 	}
 	m.list, err = journal.ReadExchanges(d.Subject, d.Data)
-	m.done, m.set, m.replaces = make([]bool, len(m.list)), make([]int, len(m.list)), make([]journal.Disposition, len(m.list))
+	m.done, m.set = make([]bool, len(m.list)), make([]int, len(m.list))
+	m.stored, m.replaces = make([]journal.Stored, len(m.list)), make([]journal.Disposition, len(m.list))
 	for i, ex := range m.list {
 		m.done[i] = !m.f.wants(ex, d.Seq)
 	}
@@ -133,31 +135,44 @@ func (m *message) claimed(ctx context.Context) (again time.Duration, elsewhere b
 // look finds out which of the records are done, and what is known of earlier calls.
 func (m *message) look(ctx context.Context) error {
 	l := m.f.l
+	if err := lookUp(ctx, l.r.j, []*message{m}, m.d.Deliveries > 1 || m.f.job != nil); err != nil {
+		return err
+	}
+	if (m.d.Deliveries > 1 || m.f.job != nil) && m.lost == nil && !m.finished() {
+		var err error
+		m.lost, err = l.money.ledger.Load().Lost(ctx)
+		return err
+	}
+	return nil
+}
+
+// lookUp finds out which records of the messages are done, and which attempt set the
+// others are at; sure is as of StoredTrials.
+func lookUp(ctx context.Context, j *journal.Journal, list []*message, sure bool) error {
 	for again := true; again; {
 		again = false
 		var subjects []string
-		for i := range m.list {
-			if !m.done[i] {
-				subjects = append(subjects, m.subject(i))
+		for _, m := range list {
+			for i := range m.list {
+				if !m.done[i] {
+					subjects = append(subjects, m.subject(i))
+				}
 			}
 		}
 		if len(subjects) == 0 {
 			return nil
 		}
-		stored, err := l.r.j.StoredTrials(ctx, subjects, m.d.Deliveries > 1 || m.f.job != nil)
+		stored, err := j.StoredTrials(ctx, subjects, sure)
 		if err != nil {
 			return err
 		}
-		for i := range m.list {
-			if s, ok := stored[m.subject(i)]; ok && !m.done[i] {
-				again = m.next(i, s) || again
+		for _, m := range list {
+			for i := range m.list {
+				if s, ok := stored[m.subject(i)]; ok && !m.done[i] {
+					again = m.next(i, s) || again
+				}
 			}
 		}
-	}
-	if m.d.Deliveries > 1 && m.lost == nil && !m.finished() {
-		var err error
-		m.lost, err = l.money.ledger.Load().Lost(ctx)
-		return err
 	}
 	return nil
 }
@@ -168,12 +183,15 @@ const setsMost = 100
 // next goes to the attempt set behind one that is stored, where the feed tries again;
 // else the exchange is done.
 func (m *message) next(i int, s journal.Stored) bool {
+	m.stored[i] = s
 	if m.f.job == nil || !m.f.job.Again(s) || m.set[i] >= setsMost {
 		m.done[i] = true
 		return false
 	}
 	m.set[i]++
-	m.replaces[i] = s.Disposition
+	if m.replaces[i] != journal.Tried {
+		m.replaces[i] = s.Disposition
+	}
 	return true
 }
 
@@ -215,7 +233,7 @@ func (m *message) subject(i int) string {
 
 // wants tells whether the exchange is the feed's to try.
 func (f *feed) wants(ex *journal.Exchange, seq uint64) bool {
-	return f.l.c.Wants(ex.Submodule) && (f.job == nil || seq <= f.job.Last && f.job.Wants(ex, seq))
+	return f.l.c.Wants(ex.Submodule) && (f.job == nil || f.job.Wants(ex, seq))
 }
 
 // deadMessage gives every record of an unreadable message up. Where not even

@@ -127,9 +127,6 @@ func (l *lane) second(ex *journal.Exchange, seq uint64) bool {
 
 // waitFor is how long an exchange that was stored at the given time has to wait.
 func (f *feed) waitFor(ctx context.Context, ex *journal.Exchange, seq uint64, stored time.Time) (time.Duration, error) {
-	if f.job != nil {
-		return 0, nil // a backfill goes as fast as quotas allow
-	}
 	due, err := f.l.pace.due(ctx, ex.At)
 	if err != nil {
 		return 0, err

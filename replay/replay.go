@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -44,6 +45,7 @@ type Replay struct {
 	money    map[journal.Role]*purse
 	proofs   *proofs
 	rejected *rejected
+	decided  atomic.Bool // the decisions so far have been read
 	traffic  Traffic
 	// submodules are those that are configured by name.
 	submodules []string
@@ -107,8 +109,7 @@ func (r *Replay) Run(ctx context.Context) error {
 	for _, l := range r.lanes {
 		wg.Go(func() { l.live().run(ctx, work) })
 	}
-	jobs := &backfills{r: r, running: map[string]context.CancelFunc{}}
-	wg.Go(func() { jobs.follow(ctx, work) })
+	wg.Go(func() { newBackfills(r).follow(ctx, work) })
 	wg.Wait()
 	closing, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer done()
@@ -134,6 +135,7 @@ func (r *Replay) open(ctx context.Context) (bool, error) {
 		}
 		err = errors.Join(append(errs, err, r.rejected.read(ctx, r.j))...)
 		if err == nil {
+			r.decided.Store(true)
 			return true, nil
 		}
 		if !errors.Is(err, journal.ErrUnavailable) && ctx.Err() == nil {

@@ -32,8 +32,14 @@ const (
 // come again later; an error says that it could not be finished now.
 func (m *message) try(ctx context.Context, i int) (again time.Duration, err error) {
 	l, d, ex := m.f.l, m.d, m.list[i]
+	if m.f.halted() {
+		return haltedAgain, nil
+	}
 	t := l.newTrial(ex, d.Seq, m.set[i])
 	t.Replaces = m.replaces[i]
+	if m.f.job != nil {
+		t.Backfill = m.f.job.ID
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			l.log.Error("panic while trying an exchange", "exchange_id", ex.ID, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
@@ -45,24 +51,13 @@ func (m *message) try(ctx context.Context, i int) (again time.Duration, err erro
 			return 0, l.finish(ctx, t, journal.NotDrawn, codeControl, reason)
 		}
 	}
-	if code, reason := l.incomparable(ex); code != "" {
-		return 0, l.finish(ctx, t, journal.NotComparable, code, reason)
-	}
-	req, err := openai.Decode(ex.Request)
-	if err != nil {
-		return 0, l.finish(ctx, t, journal.DeadLetter, codeUnreadable, "request: "+summary(err))
+	p := l.prepare(ex)
+	t.Gaps, t.Tier = p.gaps()
+	if p.disposition != "" {
+		return 0, l.finish(ctx, t, p.disposition, p.code, p.reason)
 	}
 	if ex.Usage != nil {
 		l.lengths.saw(ex.Submodule, ex.Usage.OutputTokens)
-	}
-	req.UsualTokens = l.lengths.limit(ex.Submodule)
-	call, err := l.c.Client.Prepare(req)
-	if err != nil {
-		return 0, l.finish(ctx, t, journal.NotComparable, codeUntranslate, "translate: "+summary(err))
-	}
-	t.Gaps, t.Tier = call.Gaps, call.Tier
-	if !call.Comparable() {
-		return 0, l.finish(ctx, t, journal.NotComparable, "gap:"+blocking(call.Gaps), "blocking gap")
 	}
 	if n := m.lost[m.subject(i)]; n > 0 {
 		t.LostAttempts = n
@@ -74,7 +69,44 @@ func (m *message) try(ctx context.Context, i int) (again time.Duration, err erro
 	if again, err := m.f.admit(ctx, t, ex, d); again > 0 || err != nil || t.Disposition != "" {
 		return again, err
 	}
-	return l.call(ctx, &attempt{t: t, ex: ex, req: req, call: call})
+	return l.call(ctx, &attempt{f: m.f, t: t, ex: ex, req: p.req, call: p.call})
+}
+
+// A prepared exchange is ready to be called, or has a disposition without that.
+type prepared struct {
+	req  *llm.Request
+	call *llm.Call // nil where there is none
+
+	disposition  journal.Disposition
+	code, reason string
+}
+
+func (p *prepared) gaps() ([]llm.Gap, llm.Tier) {
+	if p.call == nil {
+		return nil, ""
+	}
+	return p.call.Gaps, p.call.Tier
+}
+
+// prepare translates an exchange for the lane's endpoint.
+func (l *lane) prepare(ex *journal.Exchange) prepared {
+	if code, reason := l.incomparable(ex); code != "" {
+		return prepared{disposition: journal.NotComparable, code: code, reason: reason}
+	}
+	req, err := openai.Decode(ex.Request)
+	if err != nil {
+		return prepared{disposition: journal.DeadLetter, code: codeUnreadable, reason: "request: " + summary(err)}
+	}
+	req.UsualTokens = l.lengths.limit(ex.Submodule)
+	call, err := l.c.Client.Prepare(req)
+	if err != nil {
+		return prepared{disposition: journal.NotComparable, code: codeUntranslate, reason: "translate: " + summary(err)}
+	}
+	p := prepared{req: req, call: call}
+	if !call.Comparable() {
+		p.disposition, p.code, p.reason = journal.NotComparable, "gap:"+blocking(call.Gaps), "blocking gap"
+	}
+	return p
 }
 
 // incomparable names what keeps the exchange from being compared whatever the

@@ -36,6 +36,7 @@ type Accounts struct {
 	done       map[string]map[string]*Buckets // candidate → sub-module → terminal buckets
 	controls   map[string]*ControlBuckets     // by endpoint
 	reasons    map[string]map[string]int      // candidate → reason code → not comparable
+	backfills  map[string]*BackfillCount      // by id
 	traffic    *traffic
 	spent      map[string]map[Cell]Spent // by day
 	mean       map[Cell]float64
@@ -56,7 +57,7 @@ func NewAccounts(j *Journal, candidates func(submodule string) []string) *Accoun
 		j: j, candidates: candidates, open: map[uint64]*tally{},
 		captured: map[string]int{}, ingested: map[string]int{},
 		done: map[string]map[string]*Buckets{}, controls: map[string]*ControlBuckets{},
-		reasons: map[string]map[string]int{}, traffic: newTraffic(), spent: map[string]map[Cell]Spent{}, mean: map[Cell]float64{},
+		reasons: map[string]map[string]int{}, backfills: map[string]*BackfillCount{}, traffic: newTraffic(), spent: map[string]map[Cell]Spent{}, mean: map[Cell]float64{},
 	}
 }
 
@@ -139,12 +140,19 @@ func (a *Accounts) trial(m *Message) error {
 }
 
 func (a *Accounts) candidate(m *Message, submodule, candidate string, d Disposition) {
+	if id := m.Header.Get(HeaderBackfill); id != "" {
+		a.backfilled(id, m, d)
+	}
+	before := Disposition(m.Header.Get(HeaderReplaces))
+	if before == Tried {
+		return // it was tried, and stays so whatever becomes of asking again
+	}
 	b := a.buckets(candidate, submodule)
 	b.add(d, 1)
 	if d == NotComparable {
 		a.reason(candidate, m.Header.Get(HeaderReason))
 	}
-	if before := Disposition(m.Header.Get(HeaderReplaces)); before != "" {
+	if before != "" {
 		b.add(before, -1) // the exchange is counted once, as its last attempt set says
 		return
 	}
@@ -333,8 +341,8 @@ func (a *Accounts) sum(candidate string) Buckets {
 			if c == candidate {
 				s.Trial += b.Trial
 				s.NotComparable += b.NotComparable
-				s.OverBudget += b.OverBudget
-				s.DeadLetter += b.DeadLetter
+				s.OverBudget += max(0, b.OverBudget) // below 0 where the set before has aged out
+				s.DeadLetter += max(0, b.DeadLetter)
 				s.Expired += b.Expired
 			}
 		}

@@ -72,9 +72,9 @@ func (j *Journal) exchanges(ctx context.Context, name string, submodules []strin
 	return j.open(ctx, StreamExchanges, cfg)
 }
 
-// submoduleFilters are the subjects of the sub-modules' exchanges, nil for all.
+// submoduleFilters are the subjects of the sub-modules' exchanges; none is all.
 func submoduleFilters(submodules []string) []string {
-	if submodules == nil {
+	if len(submodules) == 0 {
 		return []string{"understudy.exchange.*", "understudy.ingest.*.*"}
 	}
 	var filters []string

@@ -49,9 +49,10 @@ const (
 	HeaderBooked = "Understudy-Booked"
 	// HeaderReason is the machine part of why a trial has no answer.
 	HeaderReason = "Understudy-Reason"
-	// HeaderReplaces is the disposition of the attempt set before, in whose place the
-	// trial stands.
+	// HeaderReplaces is the bucket in which the attempt sets before left the exchange.
 	HeaderReplaces = "Understudy-Replaces"
+	// HeaderBackfill is the id of the backfill that a trial was made for.
+	HeaderBackfill = "Understudy-Backfill"
 )
 
 var escaper = strings.NewReplacer(".", "=2E", "/", "=2F")

@@ -115,6 +115,9 @@ func (j *Journal) StoreTrial(ctx context.Context, t *Trial) (stored bool, err er
 	if t.Replaces != "" {
 		m.Header.Set(HeaderReplaces, string(t.Replaces))
 	}
+	if t.Backfill != "" {
+		m.Header.Set(HeaderBackfill, t.Backfill)
+	}
 	if t.Role != RoleCandidate {
 		m.Header.Set(HeaderRole, string(t.Role))
 	}

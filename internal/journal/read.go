@@ -26,13 +26,13 @@ const readerQuiet = 1500 * time.Millisecond
 // readAll reads up to what is the stream's last message now. Where the reading ends is
 // told by the sequence alone, never by the reader's server having nothing more: that
 // one may lag behind the stream's leader.
-func (j *Journal) readAll(ctx context.Context, stream string, cfg jetstream.OrderedConsumerConfig, subjects []string, handle func(*Message) error) error {
+func (j *Journal) readAll(ctx context.Context, stream string, cfg jetstream.OrderedConsumerConfig, subjects []string, handle func(*Message) error, opts ...jetstream.PullMessagesOpt) error {
 	end, err := j.LastSeq(ctx, stream)
 	if err != nil || end == 0 {
 		return err
 	}
 	cfg.InactiveThreshold = readerLife
-	r := &reading{j: j, stream: stream, cfg: cfg, subjects: subjects, end: end, handle: handle}
+	r := &reading{j: j, stream: stream, cfg: cfg, subjects: subjects, end: end, handle: handle, opts: opts}
 	for heard := time.Now(); ; {
 		before := r.seq
 		done, err := r.part(ctx)
@@ -56,6 +56,7 @@ type reading struct {
 	subjects []string
 	seq, end uint64 // what was read last, and the last that there is to read
 	handle   func(*Message) error
+	opts     []jetstream.PullMessagesOpt
 }
 
 // part reads until the end, or until nothing comes; then it is to be called again.
@@ -70,7 +71,7 @@ func (r *reading) part(ctx context.Context) (done bool, err error) {
 	if info := cons.CachedInfo(); r.cfg.OptStartTime != nil && (info == nil || info.NumPending == 0) {
 		return true, nil // nothing is that young
 	}
-	it, err := cons.Messages()
+	it, err := cons.Messages(r.opts...)
 	if err != nil {
 		return false, classify("read "+r.stream, err)
 	}

@@ -17,10 +17,12 @@ import (
 type Stored struct {
 	Disposition Disposition
 	Class       llm.Class
+	// Backfill is the id of the backfill that stored it, empty without one.
+	Backfill string
 }
 
 func storedAs(h nats.Header) Stored {
-	return Stored{Disposition(h.Get(HeaderDisposition)), llm.Class(h.Get(HeaderClass))}
+	return Stored{Disposition(h.Get(HeaderDisposition)), llm.Class(h.Get(HeaderClass)), h.Get(HeaderBackfill)}
 }
 
 // HasTrial tells whether a trial is stored.

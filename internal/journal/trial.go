@@ -82,9 +82,13 @@ type Trial struct {
 	// ReasonCode is its machine part, one of a few words.
 	Reason     string `json:"reason,omitempty"`
 	ReasonCode string `json:"reason_code,omitempty"`
-	// Replaces is the disposition of the attempt set before this one; the accounts
-	// count the exchange once, as the last set says.
+	// Replaces is the bucket in which the attempt sets before this one left the
+	// exchange, empty for the first: Tried once one of them was tried, and the accounts
+	// leave it there; else what the last of them came to, in whose place this one counts.
+	// Of several that were tried the first is the evidence, whatever the others say.
 	Replaces Disposition `json:"replaces,omitempty"`
+	// Backfill is the id of the backfill that the trial was made for.
+	Backfill string `json:"backfill,omitempty"`
 
 	// Class is llm.ClassOK or the failure of the last attempt.
 	Class        llm.Class        `json:"class,omitempty"`
