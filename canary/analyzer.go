@@ -1,6 +1,7 @@
 package canary
 
 import (
+	"strconv"
 	"sync"
 	"time"
 
@@ -91,8 +92,10 @@ func (a *Analyzer) Exchange(x *journal.Exchange) {
 	}
 }
 
-// Trial says how a pair's replay ended. One that was not tried ends its pair
-// without a comparison: it is counted apart.
+// Trial says how a pair's replay ended. One that was not tried ends its pair without a
+// comparison: it is counted apart. Where money or our own fault was the reason, it may be
+// tried again; the pair then takes part if its conversation's window was still open.
+// What was tried is tried: a later set of it is not read.
 func (a *Analyzer) Trial(t *journal.Trial) {
 	if t.Source != journal.SourceCapture {
 		return
@@ -103,20 +106,39 @@ func (a *Analyzer) Trial(t *journal.Trial) {
 		a.controlTrial(t)
 		return
 	}
-	if t.Role != journal.RoleCandidate || !a.engine.Known(t.Submodule, t.Candidate) || !a.once(hash64(t.Submodule, t.Candidate, t.ExchangeID, "trial")) {
+	if t.Role != journal.RoleCandidate || t.Replaces == journal.Tried || !a.engine.Known(t.Submodule, t.Candidate) || !a.once(trialHash(t)) {
 		return
 	}
 	a.figure(t.Submodule, t.Candidate).ended(t)
 	key := waitingKey{t.Submodule, t.Candidate, t.Conversation}
-	if t.Disposition == journal.Tried {
-		a.expect(key, t.ExchangeID, t.At)
-		return
+	switch t.Disposition {
+	case journal.Tried:
+		if p := a.expect(key, t.ExchangeID, t.At); p != nil && t.Replaces != "" {
+			p.retried = t.StoredAt
+		}
+	case journal.OverBudget, journal.DeadLetter:
+		if p := a.expect(key, t.ExchangeID, t.At); p != nil {
+			p.ended = true
+			return
+		}
+		a.drop(key, t.ExchangeID, t.At)
+	default:
+		a.drop(key, t.ExchangeID, t.At)
 	}
-	a.drop(key, t.ExchangeID, t.At)
+}
+
+// trialHash is one for each attempt set of a pair.
+func trialHash(t *journal.Trial) uint64 {
+	set := ""
+	if t.Replaces != "" {
+		set = strconv.Itoa(t.AttemptSet)
+	}
+	return hash64(t.Submodule, t.Candidate, t.ExchangeID, "trial"+set)
 }
 
 // Verdict says both sides of a pair in numbers. A second verdict of a pair is
-// counted and not used, and so is one whose numbers no measurement gives.
+// counted and not used, and so is one whose numbers no measurement gives. That of a
+// trial after one that was tried is not read.
 func (a *Analyzer) Verdict(v *journal.Verdict) {
 	if v.Source != journal.SourceCapture {
 		return
@@ -127,16 +149,20 @@ func (a *Analyzer) Verdict(v *journal.Verdict) {
 		a.controlVerdict(v)
 		return
 	}
-	if v.Role != journal.RoleCandidate || !a.engine.Known(v.Submodule, v.Candidate) {
+	if v.Role != journal.RoleCandidate || v.Replaces == journal.Tried || !a.engine.Known(v.Submodule, v.Candidate) {
 		return
 	}
 	o := ObservationOf(v)
 	key := waitingKey{v.Submodule, v.Candidate, v.Conversation}
+	if v.Replaces != "" {
+		a.verdictAgain(v, key, &o)
+		return
+	}
 	if _, again := a.done[pairHash(v.Submodule, v.Candidate, v.ExchangeID)]; again {
 		a.duplicates++
 		return
 	}
-	if validSide("live", &o.Live) != nil || validSide("trial", &o.Trial) != nil || o.Agree != nil && !(*o.Agree >= 0 && *o.Agree <= 1) {
+	if !o.valid() {
 		a.bad++
 		a.drop(key, v.ExchangeID, v.At)
 		return
@@ -153,6 +179,24 @@ func (a *Analyzer) Verdict(v *journal.Verdict) {
 		p.observed, p.at, p.judged, p.observation = true, v.At, v.JudgedAt, o
 	}
 	a.figure(v.Submodule, v.Candidate).pair(&o)
+}
+
+// verdictAgain takes the verdict of a pair that was tried only at a later attempt set. It
+// shows in the figures, and enters where the pair does; nothing is left out by it.
+func (a *Analyzer) verdictAgain(v *journal.Verdict, key waitingKey, o *Observation) {
+	if !a.once(hash64(v.Submodule, v.Candidate, v.ExchangeID, "again")) {
+		a.duplicates++
+		return
+	}
+	if !o.valid() {
+		a.bad++
+		a.drop(key, v.ExchangeID, v.At)
+		return
+	}
+	a.figure(v.Submodule, v.Candidate).pair(o)
+	if p := a.expect(key, v.ExchangeID, v.At); p != nil {
+		p.observed, p.at, p.judged, p.observation, p.retried = true, v.At, v.JudgedAt, *o, v.TriedAt
+	}
 }
 
 // expect opens the pair of an exchange, or finds it. It is nil for a pair that is

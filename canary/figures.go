@@ -90,6 +90,12 @@ func (s *sideFigures) charge(usd float64, unit string) {
 
 // ended counts how a trial ended, and its gaps once each.
 func (f *figures) ended(t *journal.Trial) {
+	switch t.Replaces { // it is counted once, as its last set says
+	case journal.OverBudget:
+		f.overBudget--
+	case journal.DeadLetter:
+		f.deadLetter--
+	}
 	switch t.Disposition {
 	case journal.NotComparable:
 		f.notComparable++

@@ -2,6 +2,7 @@ package canary
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,8 +16,8 @@ func isJudgement(m *journal.Message) bool {
 
 // Joined makes the observations of a stream of verdicts that is read twice: Read
 // takes what judges and the control said, Observation then completes each verdict.
-// Exchange, before or between, makes the draw exact: one that no candidate was
-// tried on may have been the drawn one.
+// Exchange, in between, makes the draw exact: one that no candidate was tried on may have
+// been the drawn one.
 //
 // What it gives is what an Analyzer folds that has read the same records, but for
 // records that came after the verdict deadline.
@@ -26,6 +27,8 @@ type Joined struct {
 	now        time.Time
 
 	talks map[talkKey]*recorded
+	// again: some pair was tried at a later attempt set.
+	again bool
 }
 
 // recorded is what is known of one conversation of a sub-module.
@@ -48,12 +51,18 @@ func NewJoined(c Config, s Submodules, now time.Time) *Joined {
 	return &Joined{config: c, submodules: s, now: now, talks: map[talkKey]*recorded{}}
 }
 
+// NeedsExchanges tells, once all is read, that Exchange must be called for what it gives
+// to be exact: models judge, or when a conversation began decides what takes part.
+func (j *Joined) NeedsExchanges() bool {
+	return j.again || slices.ContainsFunc(j.submodules, func(s Submodule) bool { return s.Judged })
+}
+
 // Exchange takes part in the draw. Foreign ones are ignored.
 func (j *Joined) Exchange(x *journal.Exchange) {
 	if x.Source != journal.SourceCapture {
 		return
 	}
-	if s := j.submodules.Find(x.Submodule); s != nil && s.Judged {
+	if s := j.submodules.Find(x.Submodule); s != nil && (s.Judged || j.again) {
 		j.talk(x.Submodule, x.Conversation, x.ID, x.At)
 	}
 }
@@ -78,7 +87,11 @@ func (j *Joined) Read(m *journal.Message) error {
 
 func (j *Joined) verdict(v *journal.Verdict) {
 	s := j.submodules.Find(v.Submodule)
-	if v.Source != journal.SourceCapture || s == nil || !s.Judged && s.Control == "" {
+	if v.Source != journal.SourceCapture || s == nil || v.Replaces == journal.Tried {
+		return
+	}
+	j.again = j.again || v.Replaces != ""
+	if !s.Judged && s.Control == "" && v.Replaces == "" {
 		return
 	}
 	t := j.talk(v.Submodule, v.Conversation, v.ExchangeID, v.At)
@@ -93,7 +106,7 @@ func (j *Joined) verdict(v *journal.Verdict) {
 
 func (j *Joined) judgement(v *journal.Judgement) {
 	s := j.submodules.Find(v.Submodule)
-	if v.Source != journal.SourceCapture || s == nil {
+	if v.Source != journal.SourceCapture || s == nil || v.Replaces == journal.Tried {
 		return
 	}
 	t := j.talk(v.Submodule, v.Conversation, v.ExchangeID, v.At)
@@ -152,8 +165,10 @@ func (t *recorded) judged(candidate string, end time.Time) bool {
 	return false
 }
 
-// Observation is the observation of a verdict, in the second pass; false for
-// messages that are no candidate's verdict, and for those of foreign publishers.
+// Observation is the observation of a verdict, in the second pass; false for messages
+// that are no candidate's verdict, for those of foreign publishers, and for trials that
+// are no evidence: of what had been tried before, or was tried again after its
+// conversation's window.
 func (j *Joined) Observation(m *journal.Message) (Observation, bool, error) {
 	if isJudgement(m) {
 		return Observation{}, false, nil
@@ -162,12 +177,22 @@ func (j *Joined) Observation(m *journal.Message) (Observation, bool, error) {
 	if err := m.Decode(&v); err != nil {
 		return Observation{}, false, fmt.Errorf("join verdict: %w", err)
 	}
-	if v.Source != journal.SourceCapture || v.Role != journal.RoleCandidate {
+	if v.Source != journal.SourceCapture || v.Role != journal.RoleCandidate || v.Replaces == journal.Tried || v.Replaces != "" && j.late(&v) {
 		return Observation{}, false, nil
 	}
 	o := ObservationOf(&v)
 	j.complete(&o)
 	return o, true, nil
+}
+
+// late tells that a pair was tried again only after its conversation's window.
+func (j *Joined) late(v *journal.Verdict) bool {
+	k := talkKey{v.Submodule, v.Conversation}
+	if v.Conversation == "" {
+		k.conversation = v.ExchangeID
+	}
+	t := j.talks[k]
+	return t != nil && !v.TriedAt.Before(t.start.Add(j.config.ConversationWindow))
 }
 
 func (j *Joined) complete(o *Observation) {

@@ -26,6 +26,11 @@ func judgedSubmodule() Submodules {
 type story struct {
 	rng    *rand.Rand
 	events []event
+	// windowEnd is of the conversation that is being told.
+	windowEnd time.Time
+	// entered and late count pairs that were tried at a later set, in the window and
+	// after it; cherries those that had failed before.
+	entered, late, cherries int
 }
 
 type event struct {
@@ -66,7 +71,8 @@ func tell(seed uint64, conversations int) *story {
 			}
 			window := DefaultConfig().ConversationWindow
 			is := drawn(x.Submodule, x.Conversation, members, window) == x.ID
-			late := !x.At.Before(members[0].at.Add(window))
+			s.windowEnd = members[0].at.Add(window)
+			late := !x.At.Before(s.windowEnd)
 			for _, name := range []string{"cand", "other", "live"} {
 				s.side(x, name, is || late && s.chance(0.3)) // a judge that began anew may take it for a conversation's first
 			}
@@ -77,7 +83,7 @@ func tell(seed uint64, conversations int) *story {
 
 // side tells what became of one exchange on one endpoint.
 func (s *story) side(x *journal.Exchange, name string, judged bool) {
-	at := x.At.Add(2 * time.Minute)
+	at, failed := x.At.Add(2*time.Minute), false
 	t := &journal.Trial{ID: "t-" + name + x.ID, ExchangeID: x.ID, At: x.At, Source: x.Source, Submodule: x.Submodule, Candidate: name, Conversation: x.Conversation,
 		Unit: x.Unit, Disposition: journal.Tried, Class: llm.ClassOK}
 	if name == "live" {
@@ -89,21 +95,30 @@ func (s *story) side(x *journal.Exchange, name string, judged bool) {
 	case s.chance(0.1):
 		t.Disposition = journal.NotComparable
 	}
+	if t.Disposition == journal.Tried && t.Role == journal.RoleCandidate {
+		switch x := s.rng.Float64(); {
+		case x < 0.15:
+			t, at = s.again(t, at)
+		case x < 0.25:
+			s.cherry(t, at)
+			failed = true
+		}
+	}
 	s.add(at, t)
 	if t.Disposition != journal.Tried {
 		return
 	}
-	v := &journal.Verdict{TrialID: t.ID, ExchangeID: x.ID, At: x.At, Source: x.Source, Submodule: x.Submodule, Candidate: name, Role: t.Role,
+	v := &journal.Verdict{AttemptSet: t.AttemptSet, Replaces: t.Replaces, TriedAt: t.StoredAt, TrialID: t.ID, ExchangeID: x.ID, At: x.At, Source: x.Source, Submodule: x.Submodule, Candidate: name, Role: t.Role,
 		Conversation: x.Conversation, Unit: x.Unit, JudgedAt: at.Add(time.Minute),
 		Live:  journal.Side{LatencyMS: ptr(800.0), CostUSD: ptr(0.02), Error: x.LiveError(), Checks: map[string]bool{"json": true}},
-		Trial: journal.Side{LatencyMS: ptr(300.0), CostUSD: ptr(0.005), Error: s.chance(0.15), Checks: map[string]bool{"json": s.chance(0.9)}},
+		Trial: journal.Side{LatencyMS: ptr(300.0), CostUSD: ptr(0.005), Error: s.chance(0.15) || failed, Checks: map[string]bool{"json": s.chance(0.9)}},
 	}
 	answered := !v.Live.Error && !v.Trial.Error
 	if answered {
 		v.Agree = ptr(s.rng.Float64())
 	}
 	s.add(v.JudgedAt, v)
-	if !judged || v.Live.Error || t.Role == journal.RoleControl && v.Trial.Error {
+	if t.Replaces != "" && !t.StoredAt.Before(s.windowEnd) || !judged || v.Live.Error || t.Role == journal.RoleControl && v.Trial.Error {
 		return
 	}
 	j := s.judgement(v)
@@ -111,6 +126,55 @@ func (s *story) side(x *journal.Exchange, name string, judged bool) {
 		return
 	}
 	s.add(j.JudgedAt, j)
+}
+
+// again tells that a pair was not tried, and then was: within its conversation's window,
+// or too late. It gives the trial that was made, and when.
+func (s *story) again(t *journal.Trial, at time.Time) (*journal.Trial, time.Time) {
+	before := []journal.Disposition{journal.OverBudget, journal.DeadLetter}[s.rng.IntN(2)]
+	first := *t
+	first.Disposition = before
+	s.add(at, &first)
+	set := 1
+	if s.chance(0.3) { // money was short twice
+		second := first
+		second.ID, second.AttemptSet, second.Replaces = t.ID+"'", set, before
+		s.add(at.Add(time.Minute), &second)
+		set++
+	}
+	then := *t
+	then.ID, then.AttemptSet, then.Replaces, then.StoredAt = t.ID+"''", set, before, at.Add(2*time.Minute)
+	if s.chance(0.5) {
+		then.StoredAt = at.Add(5 * time.Hour)
+	}
+	if then.StoredAt.Before(s.windowEnd) {
+		s.entered++
+	} else {
+		s.late++
+	}
+	return &then, then.StoredAt.Add(10 * time.Second)
+}
+
+// cherry tells that a trial, which failed, was tried again, once or, for want of money, at
+// the second attempt; the later ones went well. Their verdicts may come before the first's.
+func (s *story) cherry(t *journal.Trial, at time.Time) {
+	s.cherries++
+	sets := 1 + s.rng.IntN(2)
+	for set := 1; set <= sets; set++ {
+		then := *t
+		then.ID, then.AttemptSet, then.Replaces, then.StoredAt = fmt.Sprint(t.ID, "+", set), set, journal.Tried, at.Add(time.Duration(set)*10*time.Second)
+		if set < sets {
+			then.Disposition = journal.OverBudget
+		}
+		s.add(then.StoredAt, &then)
+		if then.Disposition != journal.Tried {
+			continue
+		}
+		v := &journal.Verdict{TrialID: then.ID, ExchangeID: t.ExchangeID, At: t.At, Source: t.Source, Submodule: t.Submodule, Candidate: t.Candidate, Conversation: t.Conversation, Unit: t.Unit,
+			AttemptSet: set, Replaces: journal.Tried, TriedAt: then.StoredAt, JudgedAt: then.StoredAt.Add(time.Duration(s.rng.IntN(120)) * time.Second),
+			Live: journal.Side{LatencyMS: ptr(800.0), CostUSD: ptr(0.02)}, Trial: journal.Side{LatencyMS: ptr(1.0), CostUSD: ptr(0.0)}, Agree: ptr(1.0)}
+		s.add(v.JudgedAt, v)
+	}
 }
 
 // judgement is nil for a pair that the judge never came to.
@@ -232,6 +296,9 @@ func TestJoinsEqualOffline(t *testing.T) {
 		want := looks[0]
 		if c := want.Cells[0]; c.Control == nil || c.Gates[2].Clusters == 0 || c.Gates[2].Missing == 0 || c.Gates[2].Noise == nil {
 			t.Fatalf("the story tells too little: %+v", c)
+		}
+		if st.entered == 0 || st.late == 0 || st.cherries == 0 {
+			t.Fatalf("the story tells too little of second tries: %d, %d, %d", st.entered, st.late, st.cherries)
 		}
 
 		slices.SortStableFunc(st.events, func(a, b event) int { return a.at.Compare(b.at) })

@@ -176,6 +176,11 @@ func (l *sideLine) side(which string) (journal.Side, error) {
 	return s, validSide(which, &s)
 }
 
+// valid tells that the observation's numbers are some that measurements give.
+func (o *Observation) valid() bool {
+	return validSide("live", &o.Live) == nil && validSide("trial", &o.Trial) == nil && (o.Agree == nil || *o.Agree >= 0 && *o.Agree <= 1)
+}
+
 // validSide refuses numbers that no measurement gives.
 func validSide(which string, s *journal.Side) error {
 	for name, v := range map[string]*float64{"latency_ms": s.LatencyMS, "ttft_ms": s.TTFTMS, "cost_usd": s.CostUSD, "cost_estimate_usd": s.EstimateUSD} {

@@ -116,7 +116,7 @@ func (f *figures) show(control *controlFigures) Figures {
 	return Figures{
 		Compared: f.pairs, Live: f.live.show(f.pairs, len(f.units)), Trial: f.trial.show(f.pairs, len(f.units)),
 		Costs: f.live.costs, Units: len(f.units), Gaps: sortGaps(f.gaps), Failures: maps.Clone(f.failures),
-		NotComparable: f.notComparable, OverBudget: f.overBudget, DeadLetter: f.deadLetter, LagMS: per(f.lag, f.lagCount),
+		NotComparable: f.notComparable, OverBudget: max(0, f.overBudget), DeadLetter: max(0, f.deadLetter), LagMS: per(f.lag, f.lagCount),
 		Control: control.show(), ControlPairs: control.pairs, Judged: f.judged.show(control.scores), Worst: slices.Clone(f.worst),
 	}
 }

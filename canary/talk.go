@@ -135,7 +135,7 @@ func (a *Analyzer) controlVerdict(v *journal.Verdict) {
 
 // Judgement says what judges said of a drawn pair, or of the control of one.
 func (a *Analyzer) Judgement(j *journal.Judgement) {
-	if j.Source != journal.SourceCapture {
+	if j.Source != journal.SourceCapture || j.Replaces == journal.Tried {
 		return
 	}
 	a.mu.Lock()

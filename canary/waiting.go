@@ -11,7 +11,7 @@ const longestGrace = 2 * time.Minute
 
 // A waiting cluster is open: its window or its pairs are not over yet.
 type waiting struct {
-	// pairs by exchange. A pair that ended without a comparison is not among them.
+	// pairs by exchange. A pair that ended for good without a comparison is not among them.
 	pairs map[string]*pair
 }
 
@@ -22,6 +22,9 @@ type pair struct {
 	judged      time.Time
 	observation Observation
 	said        *said
+	// ended: it was not tried, and may be tried again. retried is when it was.
+	ended   bool
+	retried time.Time
 }
 
 type waitingKey struct{ submodule, candidate, conversation string }
@@ -45,15 +48,33 @@ type closing struct {
 	// drawEnd: the earliest may be one that this cell does not compare.
 	drawn   string
 	drawEnd time.Time
-	// start is the earliest pair's time.
+	// start is the earliest pair's time, of those that are not absent.
 	start, end, deadline time.Time
+}
+
+// absent tells that a pair has no part in the cluster: it was not tried, or only once
+// the conversation's window was over. Until then no cluster of it can have closed, so
+// that a restart finds the same.
+func (c *closing) absent(p *pair) bool {
+	if p.retried.IsZero() {
+		return p.ended
+	}
+	return !p.retried.Before(c.drawEnd)
+}
+
+// present is a pair that is not absent, nil without one.
+func (c *closing) present(exchange string) *pair {
+	if p := c.w.pairs[exchange]; p != nil && !c.absent(p) {
+		return p
+	}
+	return nil
 }
 
 func (a *Analyzer) closing(k waitingKey, t *talk, w *waiting) closing {
 	c := closing{key: k, w: w, t: t, submodule: a.submodules.Find(k.submodule), drawEnd: t.start().Add(a.config.ConversationWindow)}
 	_, c.single = w.pairs[k.conversation]
 	for _, p := range w.pairs {
-		if c.start.IsZero() || p.at.Before(c.start) {
+		if !c.absent(p) && (c.start.IsZero() || p.at.Before(c.start)) {
 			c.start = p.at
 		}
 	}
@@ -66,7 +87,7 @@ func (a *Analyzer) closing(k waitingKey, t *talk, w *waiting) closing {
 // has no window to wait for.
 func (c *closing) ready(window time.Duration, now time.Time) bool {
 	late := !now.Before(c.deadline)
-	if !late && !c.single && now.Before(c.end.Add(min(window/2, longestGrace))) {
+	if !late && !c.single && now.Before(c.grace(c.end, window)) {
 		return false
 	}
 	if c.submodule.Judged {
@@ -76,11 +97,16 @@ func (c *closing) ready(window time.Duration, now time.Time) bool {
 		return true
 	}
 	for _, p := range c.w.pairs {
-		if !p.observed && p.at.Before(c.end) {
+		if !c.absent(p) && !p.observed && p.at.Before(c.end) {
 			return false
 		}
 	}
 	return c.judgedEnough() && c.controlsEnough()
+}
+
+// grace is until when records of what happened before end are waited for.
+func (c *closing) grace(end time.Time, window time.Duration) time.Time {
+	return end.Add(min(window/2, longestGrace))
 }
 
 // judgedEnough tells that no judgement of the candidate is awaited. The judge may
@@ -89,14 +115,14 @@ func (c *closing) judgedEnough() bool {
 	if !c.submodule.Judged || c.judged() {
 		return true
 	}
-	p := c.w.pairs[c.drawn]
+	p := c.present(c.drawn)
 	return p == nil || !p.at.Before(c.end) || p.observation.Live.Error || !c.submodule.sampled(&p.observation)
 }
 
 // judged tells that a pair has a judgement, of those that could be drawn.
 func (c *closing) judged() bool {
 	for _, p := range c.w.pairs {
-		if p.said != nil && p.at.Before(c.drawEnd) {
+		if !c.absent(p) && p.said != nil && p.at.Before(c.drawEnd) {
 			return true
 		}
 	}
@@ -109,11 +135,11 @@ func (c *closing) controlsEnough() bool {
 		return true
 	}
 	for exchange, p := range c.w.pairs {
-		if g := c.t.controls[exchange]; p.at.Before(c.end) && (g == nil || !g.ended && !g.observed) {
+		if g := c.t.controls[exchange]; !c.absent(p) && p.at.Before(c.end) && (g == nil || !g.ended && !g.observed) {
 			return false
 		}
 	}
-	p := c.w.pairs[c.drawn]
+	p := c.present(c.drawn)
 	if !c.submodule.Judged || c.t.judged(c.drawEnd) || p == nil || !p.at.Before(c.end) || !c.submodule.sampled(&p.observation) {
 		return true
 	}
@@ -134,6 +160,9 @@ func (c *closing) cluster(window time.Duration) *Cluster {
 	other := c.judged()
 	var list []Observation
 	for exchange, p := range c.w.pairs {
+		if c.absent(p) {
+			continue
+		}
 		o := p.observation
 		j := join{said: p.said, drawn: exchange == c.drawn, other: other}
 		switch {
@@ -156,11 +185,13 @@ func (a *Analyzer) closeReady(now time.Time) []*Cluster {
 	var out []*Cluster
 	for k, t := range a.talks {
 		for candidate, w := range t.cells {
-			if len(w.pairs) == 0 {
-				delete(t.cells, candidate)
+			c := a.closing(waitingKey{k.submodule, candidate, k.conversation}, t, w)
+			if c.start.IsZero() { // nothing of it was tried, and may be until the window ends
+				if len(w.pairs) == 0 || !now.Before(c.grace(c.drawEnd, a.config.ConversationWindow)) {
+					a.giveUp(&c)
+				}
 				continue
 			}
-			c := a.closing(waitingKey{k.submodule, candidate, k.conversation}, t, w)
 			if !c.ready(a.config.ConversationWindow, now) {
 				continue
 			}
@@ -174,6 +205,14 @@ func (a *Analyzer) closeReady(now time.Time) []*Cluster {
 	}
 	slices.SortFunc(out, compareClusters)
 	return out
+}
+
+// giveUp ends a cluster of which nothing was tried.
+func (a *Analyzer) giveUp(c *closing) {
+	delete(c.t.cells, c.key.candidate)
+	for exchange := range c.w.pairs {
+		a.done[pairHash(c.key.submodule, c.key.candidate, exchange)] = struct{}{}
+	}
 }
 
 func (a *Analyzer) close(c *closing) *Cluster {

@@ -129,12 +129,15 @@ func (p *Panel) handle(ctx, work context.Context, a *asker, d *journal.Delivery)
 	if !p.wants(a, &t) {
 		return 0, nil
 	}
-	p.hold(d, t.At)
 	arrived := time.Now()
+	if arrived.After(t.At.Add(p.scope.Deadline)) {
+		return 0, nil // whenever its conversation began
+	}
+	p.hold(d, t.At)
 	for {
 		found := p.draws.look(&t, arrived, time.Now())
 		if found.wait == 0 {
-			if !found.drawn || time.Now().After(found.start.Add(p.scope.Deadline)) {
+			if !found.drawn || p.late(&t, found.start) {
 				return 0, nil
 			}
 			return p.judge(work, a, &t, d.Deliveries)
@@ -147,10 +150,17 @@ func (p *Panel) handle(ctx, work context.Context, a *asker, d *journal.Delivery)
 	}
 }
 
+// late tells that a trial came too late for the evidence of its conversation: after the
+// deadline, or by a second try that came after the window.
+func (p *Panel) late(t *journal.Trial, start time.Time) bool {
+	return time.Now().After(start.Add(p.scope.Deadline)) || t.Replaces != "" && !t.StoredAt.Before(start.Add(p.scope.Window))
+}
+
 // wants tells whether a trial is for this judge. A candidate's failed trial is: it
-// belongs to the sample as an answer would, and live's side is rated.
+// belongs to the sample as an answer would, and live's side is rated. Of an exchange
+// that was tried several times only the first trial is.
 func (p *Panel) wants(a *asker, t *journal.Trial) bool {
-	if t.Disposition != journal.Tried || t.Source != journal.SourceCapture || t.Live.Error || t.Role == journal.RoleControl && trialFailed(t) {
+	if t.Disposition != journal.Tried || t.Replaces == journal.Tried || t.Source != journal.SourceCapture || t.Live.Error || t.Role == journal.RoleControl && trialFailed(t) {
 		return false
 	}
 	judge, ok := p.scope.Judge(t.Submodule)

@@ -72,7 +72,7 @@ func (p *Panel) judgement(ctx context.Context, a *asker, t *journal.Trial, last 
 	}
 	v = &journal.Judgement{
 		Schema: journal.SchemaVersion, TrialID: t.ID, ExchangeID: t.ExchangeID, At: t.At, Source: t.Source,
-		Submodule: t.Submodule, Candidate: t.Candidate, Role: t.Role, Conversation: t.Conversation,
+		Submodule: t.Submodule, Candidate: t.Candidate, Role: t.Role, Conversation: t.Conversation, Replaces: t.Replaces,
 		Judge: a.judge.Endpoint.Name, Model: a.judge.Endpoint.Model, Prompts: promptsHash(metrics),
 	}
 	defer func() {

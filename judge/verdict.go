@@ -29,6 +29,9 @@ func (c *Checker) Judge(ex *journal.Exchange, tr *journal.Trial) (*journal.Verdi
 		Conversation: tr.Conversation, ConversationSource: tr.ConversationSource, Unit: tr.Unit,
 		Live: liveSide(ex, tr), Trial: trialSide(tr),
 	}
+	if tr.AttemptSet > 0 {
+		v.AttemptSet, v.Replaces, v.TriedAt = tr.AttemptSet, tr.Replaces, tr.StoredAt
+	}
 	if ex == nil {
 		return v, nil, nil
 	}

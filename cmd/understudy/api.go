@@ -36,12 +36,13 @@ func (p *process) openHandler() http.Handler {
 	return mux
 }
 
-// fullHandler is what the admin socket shows besides: texts.
+// fullHandler is what the admin socket has besides: texts, and orders.
 func (p *process) fullHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", p.openHandler())
 	mux.HandleFunc("GET /api/v1/export", p.withBooks(p.export))
 	mux.HandleFunc("GET /api/v1/diff/{exchange...}", p.withBooks(p.diff))
+	p.backfillRoutes(mux)
 	return mux
 }
 

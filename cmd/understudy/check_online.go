@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -349,8 +348,7 @@ func (o *onlineCheck) accepted(calls int, usd float64) bool {
 		return false
 	}
 	fmt.Fprintf(o.e.stderr, "%d calls of a few tokens show whether the models may be called; together they cost at most $%.6f. Make them? [y/N] ", calls, usd)
-	line, _ := bufio.NewReader(o.in).ReadString('\n') // no answer is no
-	return strings.EqualFold(strings.TrimSpace(line), "y") || strings.EqualFold(strings.TrimSpace(line), "yes")
+	return agreed(o.in)
 }
 
 func (o *onlineCheck) print() error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -74,13 +75,24 @@ func offline(ctx context.Context, cfg *Config) (*admin, error) {
 // get asks for path and hands the body to read. An error answer of the daemon
 // becomes an error with its sentence.
 func (a *admin) get(ctx context.Context, path string, read func(io.Reader) error) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://admin"+path, nil)
+	return a.do(ctx, http.MethodGet, path, nil, read)
+}
+
+// do is get for any method, with a body that is sent as JSON; nil sends none.
+func (a *admin) do(ctx context.Context, method, path string, send any, read func(io.Reader) error) error {
+	var body bytes.Buffer
+	if send != nil {
+		if err := json.NewEncoder(&body).Encode(send); err != nil {
+			return fmt.Errorf("ask the daemon: %w", err)
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, &body)
 	if err != nil {
 		return err
 	}
 	resp, err := a.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask the daemon: %w", err)
+		return &codedError{code: exitUnreachable, err: fmt.Errorf("ask the daemon: %w", err)}
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -89,8 +101,11 @@ func (a *admin) get(ctx context.Context, path string, read func(io.Reader) error
 			e.Error = "the daemon answered " + resp.Status
 		}
 		err := errors.New(e.Error)
-		if resp.StatusCode == http.StatusServiceUnavailable {
+		switch resp.StatusCode {
+		case http.StatusServiceUnavailable:
 			err = &codedError{code: exitUnreachable, err: err}
+		case http.StatusBadRequest:
+			err = fmt.Errorf("%w: %w", errUsage, err)
 		}
 		return err
 	}
@@ -140,6 +155,16 @@ func (e *env) running(ctx context.Context) *admin {
 	}
 	c.Close()
 	return newAdmin(cfg)
+}
+
+// decodeTo reads a JSON answer into v.
+func decodeTo(v any) func(io.Reader) error {
+	return func(r io.Reader) error {
+		if err := json.NewDecoder(r).Decode(v); err != nil {
+			return fmt.Errorf("read the daemon's answer: %w", err)
+		}
+		return nil
+	}
 }
 
 // copyTo writes a body to w as it comes.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"time"
 
 	"understudy/canary"
@@ -37,6 +36,7 @@ type trialLine struct {
 	ExchangeID string         `json:"exchange_id"`
 	Submodule  string         `json:"submodule"`
 	Candidate  string         `json:"candidate"`
+	AttemptSet int            `json:"attempt_set,omitempty"`
 	Class      llm.Class      `json:"class"`
 	Text       string         `json:"text"`
 	Refusal    string         `json:"refusal,omitempty"`
@@ -101,7 +101,7 @@ func (p *process) exportTrials(ctx context.Context, enc *json.Encoder) error {
 
 func newTrialLine(t *journal.Trial) trialLine {
 	l := trialLine{
-		ID: t.ID, ExchangeID: t.ExchangeID, Submodule: t.Submodule, Candidate: t.Candidate, Class: t.Class,
+		ID: t.ID, ExchangeID: t.ExchangeID, Submodule: t.Submodule, Candidate: t.Candidate, AttemptSet: t.AttemptSet, Class: t.Class,
 		Text: t.Text, Refusal: t.Refusal, ToolCalls: t.ToolCalls, Finish: string(t.Finish), Gaps: t.Gaps, Tier: t.Tier,
 		Attempts: len(t.Attempts), Usage: t.Usage, CostUSD: t.CostUSD, LagMS: t.LagMS,
 	}
@@ -117,13 +117,15 @@ func newTrialLine(t *journal.Trial) trialLine {
 	return l
 }
 
-// exportObservations joins what the stream of verdicts holds. Where models judge,
-// the exchanges are read as well: which one was drawn depends on all of them.
+// exportObservations joins what the stream of verdicts holds. Where models judge, the
+// exchanges are read as well: which one was drawn depends on all of them.
 func (p *process) exportObservations(ctx context.Context, enc *json.Encoder) error {
 	cfg := p.config()
-	submodules := cfg.wired()
-	joined := canary.NewJoined(cfg.Canary, submodules, time.Now())
-	if slices.ContainsFunc(submodules, func(s canary.Submodule) bool { return s.Judged }) {
+	joined := canary.NewJoined(cfg.Canary, cfg.wired(), time.Now())
+	if err := p.j.Read(ctx, journal.StreamVerdicts, nil, joined.Read); err != nil {
+		return err
+	}
+	if joined.NeedsExchanges() {
 		err := p.j.Read(ctx, journal.StreamExchanges, []string{"understudy.exchange.*"}, func(m *journal.Message) error {
 			list, err := journal.ReadExchanges(m.Subject, m.Data)
 			if err != nil {
@@ -137,9 +139,6 @@ func (p *process) exportObservations(ctx context.Context, enc *json.Encoder) err
 		if err != nil {
 			return err
 		}
-	}
-	if err := p.j.Read(ctx, journal.StreamVerdicts, nil, joined.Read); err != nil {
-		return err
 	}
 	return p.j.Read(ctx, journal.StreamVerdicts, nil, func(m *journal.Message) error {
 		o, ok, err := joined.Observation(m)

@@ -42,6 +42,8 @@ type process struct {
 	mu      sync.Mutex // guards what a reload replaces
 	cfg     *Config
 	workers *workers
+	// backfills as they were last seen.
+	backfills []*journal.Backfill
 
 	// judgeFrom holds the stage judge back until it is closed; nil does not.
 	judgeFrom <-chan struct{}
@@ -154,6 +156,7 @@ func (p *process) run(ctx context.Context, reload func() (*Config, error)) error
 	side.Go("admin", func(ctx context.Context) error { return p.admin.Serve(ctx, p.openHandler(), p.fullHandler()) })
 	if p.books() {
 		side.Go("accounts", p.accounts.Run)
+		side.Go("backfills", p.watchBackfills)
 		side.Go("proxies", func(ctx context.Context) error { return p.watchProxies(ctx) })
 	}
 	p.currentWorkers().start(background)

@@ -21,6 +21,8 @@ type Status struct {
 	At       time.Time     `json:"at"`
 	Accounts StatusAccount `json:"accounts"`
 	Stages   StatusStages  `json:"stages"`
+	// Backfills are those that run or are paused.
+	Backfills []backfillStatus `json:"backfills"`
 }
 
 // StatusAccount closes: received = captured + sampled_out + excluded + pending +
@@ -76,7 +78,7 @@ type BudgetStatus struct {
 // status answers from memory, so that it answers when NATS does not.
 func (p *process) status() Status {
 	cfg := p.config()
-	s := Status{Version: version(), At: time.Now().UTC()}
+	s := Status{Version: version(), At: time.Now().UTC(), Backfills: p.activeBackfills()}
 	s.Accounts = StatusAccount{Accounts: p.proxies.sum(p.capture), Ingested: p.accounts.Ingested(), Candidates: p.accounts.Candidates(), Controls: p.accounts.Controls()}
 	s.Accounts.OwnOnly = !p.books()
 	for _, sub := range cfg.Submodules {
@@ -176,6 +178,9 @@ func (s *Status) write(w io.Writer) {
 		case j.OverBudget:
 			fmt.Fprintf(w, "judge %s: the day's budget is spent; what comes today is not judged\n", name)
 		}
+	}
+	for i := range s.Backfills {
+		s.Backfills[i].write(w)
 	}
 	fmt.Fprintf(w, "\nNATS is %s\n", s.Stages.NATS)
 	if st := s.Stages.Store; st != nil {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/VictoriaMetrics/metrics"
+
 	"understudy/canary"
 	"understudy/internal/daemon"
 	"understudy/internal/journal"
@@ -38,14 +40,10 @@ func newWorkers(p *process, cfg *Config) (*workers, error) {
 		w.learn = func(ctx context.Context) error { return learnRegions(ctx, cfg, p.who, w.policy, p.log) }
 	}
 	if p.runs("replay") {
-		candidates, err := newCandidates(cfg, p.who, w.policy)
-		if err != nil {
+		var err error
+		if w.replay, err = newReplay(cfg, p, p.who, w.policy, p.set); err != nil {
 			return nil, err
 		}
-		w.replay = replay.New(cfg.Replay, p.j, candidates, cfg.baselineRates, instanceName(), p.log, p.set)
-		w.replay.Spread(p.accounts, cfg.submoduleNames())
-		w.replay.LimitSubmodules(cfg.submoduleBudgets())
-		w.replay.KeepRejected(func(submodule string) bool { s, _ := cfg.submodule(submodule); return s.Keep })
 	}
 	if p.runs("judge") {
 		var err error
@@ -65,6 +63,19 @@ func newWorkers(p *process, cfg *Config) (*workers, error) {
 		w.canary = canary.NewStage(cfg.Canary, cfg.wired(), p.j, p.runs("canary"), p.log, p.set)
 	}
 	return w, nil
+}
+
+// newReplay makes the stage replay; its metrics go into set.
+func newReplay(cfg *Config, p *process, who identify, policy *bedrock.RegionPolicy, set *metrics.Set) (*replay.Replay, error) {
+	candidates, err := newCandidates(cfg, who, policy)
+	if err != nil {
+		return nil, err
+	}
+	r := replay.New(cfg.Replay, p.j, candidates, cfg.baselineRates, instanceName(), p.log, set)
+	r.Spread(p.accounts, cfg.submoduleNames())
+	r.LimitSubmodules(cfg.submoduleBudgets())
+	r.KeepRejected(func(submodule string) bool { s, _ := cfg.submodule(submodule); return s.Keep })
+	return r, nil
 }
 
 // instanceName tells processes apart in claims.

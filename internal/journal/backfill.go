@@ -65,6 +65,13 @@ func (b *Backfill) Has(submodule string) bool {
 	return len(b.Submodules) == 0 || slices.Contains(b.Submodules, submodule)
 }
 
+// Overlaps tells whether two backfills have the same candidate and may have an exchange
+// in common.
+func (b *Backfill) Overlaps(other *Backfill) bool {
+	return b.Candidate == other.Candidate && b.First <= other.Last && other.First <= b.Last &&
+		(len(b.Submodules) == 0 || len(other.Submodules) == 0 || slices.ContainsFunc(b.Submodules, other.Has))
+}
+
 // Drawn tells whether the sample holds the exchange: whole conversations, drawn by
 // their names alone, so that a larger sample holds all that a smaller one does.
 func (b *Backfill) Drawn(e *Exchange, seq uint64) bool {

@@ -20,6 +20,8 @@ type Judgement struct {
 	Candidate    string `json:"candidate"`
 	Role         Role   `json:"role,omitempty"`
 	Conversation string `json:"conversation"`
+	// Replaces is the trial's. A pair that had been tried before is not judged.
+	Replaces Disposition `json:"replaces,omitempty"`
 
 	// Judge is the endpoint that judged, Model the id that it was asked as and
 	// Prompts a hash of all prompt templates: verdicts of two judges are never

@@ -17,6 +17,11 @@ type Verdict struct {
 	Conversation       string `json:"conversation"`
 	ConversationSource string `json:"conversation_source,omitempty"`
 	Unit               string `json:"unit,omitempty"`
+	// AttemptSet, Replaces and TriedAt are the trial's, of one that was not the first of
+	// its exchange: which set it is, what Trial.Replaces says, and when it was stored.
+	AttemptSet int         `json:"attempt_set,omitempty"`
+	Replaces   Disposition `json:"replaces,omitempty"`
+	TriedAt    time.Time   `json:"tried_at,omitzero"`
 
 	Live  Side `json:"live"`
 	Trial Side `json:"trial"`
