@@ -115,11 +115,10 @@ func (f *feed) run(ctx, work context.Context) {
 			return
 		}
 		err := cons.Fetch(ctx, room, time.Second, func(d *journal.Delivery) {
-			n := d.Records()
-			hand.take(n)
+			places := hand.take(d.Records())
 			wg.Go(func() {
-				defer hand.give(n)
-				f.deliver(work, d)
+				defer places.giveAll()
+				f.deliver(work, d, places)
 			})
 		})
 		if err != nil && ctx.Err() == nil {
@@ -191,17 +190,34 @@ func (h *hand) room(ctx context.Context) (messages int, ok bool) {
 	}
 }
 
-func (h *hand) take(records int) {
+func (h *hand) take(records int) *places {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.held += records
 	h.size += (float64(records) - h.size) / 8
+	return &places{hand: h, left: records}
 }
 
-func (h *hand) give(records int) {
+// places are those of one message's records in the hand, given back one by one: while
+// the last of a message run, the next message is on its way.
+type places struct {
+	hand *hand
+	left int // under the hand's lock
+}
+
+// give gives one back.
+func (p *places) give() { p.giveN(func() int { return min(1, p.left) }) }
+
+// giveAll gives back those that are left.
+func (p *places) giveAll() { p.giveN(func() int { return p.left }) }
+
+func (p *places) giveN(records func() int) {
+	h := p.hand
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.held -= records
+	n := records()
+	p.left -= n
+	h.held -= n
 	select {
 	case h.freed <- struct{}{}:
 	default:

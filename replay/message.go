@@ -27,17 +27,19 @@ type message struct {
 	replaces []journal.Disposition
 	// lost counts, by record, calls whose hosts died before the answer was stored.
 	lost map[string]int
+	// places are those of its records in the feed's hand; nil outside of a feed.
+	places *places
 }
 
 // deliver takes one message to its end: acknowledged when all of its records
 // are terminal, else given back.
-func (f *feed) deliver(ctx context.Context, d *journal.Delivery) {
+func (f *feed) deliver(ctx context.Context, d *journal.Delivery, places *places) {
 	l := f.l
 	alive, stop := context.WithCancel(ctx)
 	defer stop()
 	go l.heartbeat(alive, d)
 
-	m := &message{f: f, d: d}
+	m := &message{f: f, d: d, places: places}
 	again, err := m.work(ctx)
 	stop()
 	if err == nil && again == 0 {
@@ -217,7 +219,9 @@ func (m *message) tryAll(ctx context.Context) (again time.Duration, err error) {
 			wait, e := m.try(ctx, i)
 			mu.Lock()
 			defer mu.Unlock()
-			m.done[i] = e == nil && wait == 0
+			if m.done[i] = e == nil && wait == 0; m.done[i] && m.places != nil {
+				m.places.give()
+			}
 			again, err = max(again, wait), errors.Join(err, e)
 		})
 	}
