@@ -40,7 +40,7 @@ type lane struct {
 
 func newLane(r *Replay, c Candidate) *lane {
 	n := c.Endpoint.Concurrency
-	l := &lane{r: r, c: c, limit: newLimit(n), ready: newLimit(n + max(1, n/8)), lengths: newLengths(), windows: r.windows}
+	l := &lane{r: r, c: c, limit: newLimit(n), ready: newLimit(n + max(2, n/8)), lengths: newLengths(), windows: r.windows}
 	l.name = journal.LaneName(c.Role, c.Endpoint.Name)
 	l.money, l.log = r.money[journal.RoleCandidate], r.log.With("candidate", c.Endpoint.Name)
 	if l.control() {

@@ -10,6 +10,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// entryBytes is how many bytes of entries a second a host writes at most: with hundreds
+// of calls in flight an entry is long, and then one write serves more of them.
+const entryBytes = 5 << 20
+
 // hostLease is how long a host may say nothing before it is taken for dead.
 const hostLease = 60 * time.Second
 
@@ -32,7 +36,10 @@ type host struct {
 
 	at time.Time // of the last write
 
-	rev uint64 // of the entry, 0 before there is one; of the writer alone
+	// Of the writer alone: rev is of the entry, 0 before there is one, and next is when
+	// it may be written again.
+	rev  uint64
+	next time.Time
 }
 
 // A flight is a call whose answer is not stored yet, as the entry says it.
@@ -127,6 +134,13 @@ func (l *Ledger) record(ctx context.Context) error {
 // at a time.
 func (l *Ledger) write(ctx context.Context, want uint64) error {
 	h := l.host
+	if wait := time.Until(h.next); wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	l.mu.Lock()
 	if h.saved >= want {
 		l.mu.Unlock()
@@ -141,6 +155,7 @@ func (l *Ledger) write(ctx context.Context, want uint64) error {
 	// Whoever waits for the entry may leave; the others want it all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
+	h.next = time.Now().Add(time.Duration(len(value)) * time.Second / entryBytes)
 	if h.rev == 0 {
 		h.rev, err = l.kv.Create(ctx, h.key, value)
 	} else {
