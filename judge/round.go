@@ -48,7 +48,7 @@ func (r *round) ask(ctx context.Context, metrics []*Metric, pair *pairText, last
 	}
 	defer func() {
 		purse.Settle(0) // what is left of it
-		r.v.BookedUSD = purse.Booked()
+		r.v.BookedUSD, r.v.BookedBy = purse.Booked(), purse.BookedBy()
 	}()
 	var wg sync.WaitGroup
 	for _, one := range r.plan(metrics, pair) {

@@ -8,32 +8,80 @@ import (
 	"understudy/internal/journal"
 )
 
-// Traffic is what is known of the usual traffic, to spread a day's budget by.
+// Traffic is what is known of the usual traffic and of what it costs, to spread a day's
+// budget by.
 type Traffic interface {
 	// Due is the part of a usual day's traffic that has come by a moment of the day, 0
 	// to 1; false before a whole day was seen.
 	Due(now time.Time) (float64, bool)
 	// Rest is how many exchanges of a sub-module are usually still to come that day.
 	Rest(submodule string, now time.Time) float64
-	// MeanUSD is what a trial of a sub-module at an endpoint was booked with, lately;
-	// false before there was one.
-	MeanUSD(submodule, endpoint string, role journal.Role) (float64, bool)
+	// MeanUSD is what a trial of a cell was booked with, lately; false before there was
+	// one.
+	MeanUSD(c journal.Cell) (float64, bool)
+	// PerExchangeUSD is what an exchange of the sub-module costs a cell in the mean, those
+	// that need not be asked among them; false before there was a trial.
+	PerExchangeUSD(c journal.Cell) (float64, bool)
 }
 
 // early is how much of the day's budget may be spent before it is due.
 const early = 0.05
 
-// shareBy is the part of a day's budgets that may be spent by a moment: as the usual
-// traffic comes, and all of it where none is known.
-func (r *Replay) shareBy(now time.Time) float64 {
-	if r.traffic == nil {
-		return 1
+// DueShare is the part of a day's budgets that may be spent by a moment: as the usual
+// traffic comes, and a little more. Where none is known it is all, and known is false.
+func DueShare(t Traffic, now time.Time) (share float64, known bool) {
+	if t == nil {
+		return 1, false
 	}
-	due, known := r.traffic.Due(now.UTC())
+	due, known := t.Due(now.UTC())
 	if !known {
-		return 1
+		return 1, false
 	}
-	return min(1, due+early)
+	return min(1, due+early), true
+}
+
+func (r *Replay) shareBy(now time.Time) float64 {
+	share, _ := DueShare(r.traffic, now)
+	return share
+}
+
+// Reach is the share of the conversations of each cell that the budgets pay for until
+// the end of the day: of each budget what is left of it, divided by what the rest of a
+// usual day would cost. The cells are those that spend from one account. A cell whose
+// cost is not known is not there, and none is where the usual traffic is not.
+func Reach(t Traffic, cells []journal.Cell, budgets []journal.Budget, now time.Time) map[journal.Cell]float64 {
+	if _, known := DueShare(t, now); !known {
+		return nil
+	}
+	cost := map[journal.Cell]float64{}
+	for _, c := range cells {
+		if usd, ok := t.PerExchangeUSD(c); ok {
+			cost[c] = usd * t.Rest(c.Submodule, now.UTC())
+		}
+	}
+	reach := map[journal.Cell]float64{}
+	for c := range cost {
+		reach[c] = 1
+	}
+	for i := range budgets {
+		b, total := &budgets[i], 0.0
+		for c, usd := range cost {
+			if pays(b, c) {
+				total += usd
+			}
+		}
+		for c := range cost {
+			if pays(b, c) && total > 0 {
+				reach[c] = min(reach[c], b.LeftUSD()/total)
+			}
+		}
+	}
+	return reach
+}
+
+// pays tells whether a cell spends from a budget of its account.
+func pays(b *journal.Budget, c journal.Cell) bool {
+	return (b.Endpoint == "" || b.Endpoint == c.Endpoint) && (b.Submodule == "" || b.Submodule == c.Submodule)
 }
 
 // sharesLife is how long a share of conversations is kept before it is worked out anew.
@@ -43,7 +91,7 @@ const sharesLife = 15 * time.Second
 // reaches for.
 type shares struct {
 	mu    sync.Mutex
-	value map[string]float64
+	value map[journal.Cell]float64
 	until time.Time
 }
 
@@ -55,61 +103,29 @@ func (l *lane) reach(submodule string, now time.Time) float64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now.After(s.until) {
-		s.value, s.until = l.r.reaches(l.money, now.UTC()), now.Add(sharesLife)
+		s.value, s.until = l.r.reaches(l.money, now), now.Add(sharesLife)
 	}
-	if v, ok := s.value[l.c.Endpoint.Name+"\x00"+submodule]; ok {
+	if v, ok := s.value[journal.Cell{Submodule: submodule, Endpoint: l.c.Endpoint.Name, Role: l.c.Role}]; ok {
 		return v
 	}
 	return 1
 }
 
-// reaches works out the shares of all of a purse's lanes: of each budget what is left of
-// it, divided by what the rest of a usual day would cost.
-func (r *Replay) reaches(p *purse, now time.Time) map[string]float64 {
+// reaches works out the shares of all of a purse's lanes.
+func (r *Replay) reaches(p *purse, now time.Time) map[journal.Cell]float64 {
 	ledger := p.ledger.Load()
 	if r.traffic == nil || ledger == nil {
 		return nil
 	}
-	if _, known := r.traffic.Due(now); !known {
-		return nil
-	}
-	type cell struct{ endpoint, submodule string }
-	cost := map[cell]float64{}
-	all, byEndpoint, bySubmodule := 0.0, map[string]float64{}, map[string]float64{}
+	var cells []journal.Cell
 	for _, l := range r.lanes {
-		if l.money != p {
-			continue
-		}
 		for _, submodule := range r.submodules {
-			mean, ok := r.traffic.MeanUSD(submodule, l.c.Endpoint.Name, l.c.Role)
-			if !ok || !l.c.Wants(submodule) {
-				continue
+			if l.money == p && l.c.Wants(submodule) {
+				cells = append(cells, journal.Cell{Submodule: submodule, Endpoint: l.c.Endpoint.Name, Role: l.c.Role})
 			}
-			usd := mean * r.traffic.Rest(submodule, now)
-			cost[cell{l.c.Endpoint.Name, submodule}] = usd
-			all, byEndpoint[l.c.Endpoint.Name], bySubmodule[submodule] = all+usd, byEndpoint[l.c.Endpoint.Name]+usd, bySubmodule[submodule]+usd
 		}
 	}
-	left := ledger.Left()
-	out := map[string]float64{}
-	for c := range cost {
-		share := part(left.All, all)
-		if usd, ok := left.Endpoints[c.endpoint]; ok {
-			share = min(share, part(usd, byEndpoint[c.endpoint]))
-		}
-		if usd, ok := left.Submodules[c.submodule]; ok {
-			share = min(share, part(usd, bySubmodule[c.submodule]))
-		}
-		out[c.endpoint+"\x00"+c.submodule] = share
-	}
-	return out
-}
-
-func part(left, cost float64) float64 {
-	if !(cost > 0) {
-		return 1
-	}
-	return min(1, max(0, left/cost))
+	return Reach(r.traffic, cells, ledger.Budgets(), now)
 }
 
 // admit holds an exchange back until it is due, and leaves it out where the day's budget

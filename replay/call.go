@@ -111,7 +111,7 @@ func (l *lane) tried(ctx context.Context, a *attempt) error {
 		a.t.CostUSD = &a.cost
 	}
 	if a.flight != nil {
-		a.t.BookedUSD = a.flight.Booked()
+		a.t.BookedUSD, a.t.BookedBy = a.flight.Booked(), a.flight.BookedBy()
 	}
 	if u := a.t.Usage; u != nil && a.t.Class == llm.ClassOK {
 		l.lengths.saw(a.t.Submodule, u.OutputTokens)

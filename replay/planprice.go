@@ -94,7 +94,7 @@ func (p *pricing) add(ex *journal.Exchange, made *prepared) bool {
 		usd = one
 	}
 	if p.r.traffic != nil {
-		if mean, ok := p.r.traffic.MeanUSD(ex.Submodule, p.l.c.Endpoint.Name, p.l.c.Role); ok {
+		if mean, ok := p.r.traffic.MeanUSD(journal.Cell{Submodule: ex.Submodule, Endpoint: p.l.c.Endpoint.Name, Role: p.l.c.Role}); ok {
 			usd = mean
 			p.sum.FromTrials++
 		}

@@ -12,9 +12,10 @@ import (
 
 // books tells whether this process keeps the whole accounts, for which it reads what
 // all others store. A process that may not make the streams ([nats] create) is taken
-// to have no right to that either, unless it decides.
+// to have no right to that either, unless it decides, or replays: budgets are spread by
+// the usual traffic.
 func (p *process) books() bool {
-	return p.config().NATS.Create || p.runs("canary") || len(p.stages) == 0
+	return p.config().NATS.Create || p.runs("canary") || p.runs("replay") || len(p.stages) == 0
 }
 
 // withBooks keeps a question about stored records from a process that may not read them.

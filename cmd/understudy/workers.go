@@ -177,7 +177,7 @@ func (w *workers) start(ctx context.Context) {
 		w.group.Go("leases", w.makeLeases)
 	}
 	if w.replay != nil {
-		w.group.Go("replay", w.again("replay", w.replay.Run))
+		w.group.Go("replay", w.again("replay", w.counted(w.replay.Run)))
 	}
 	if w.judge != nil {
 		w.group.Go("judge", w.again("judge", w.p.afterHold(w.judge.Run)))
@@ -209,6 +209,28 @@ func (w *workers) again(name string, run func(context.Context) error) func(conte
 		}
 	}
 }
+
+// counted is run once the accounts have read what the store holds: what a part of it says
+// of the usual traffic would draw other conversations than the whole does. It waits no
+// longer than countedWait: busy streams have no end.
+func (w *workers) counted(run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		late := time.Now().Add(countedWait)
+		for w.p.books() && time.Now().Before(late) {
+			if ok, err := w.p.accounts.CaughtUp(ctx); err == nil && ok {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+		return run(ctx)
+	}
+}
+
+const countedWait = time.Minute
 
 func (w *workers) stop() {
 	if w.group != nil {

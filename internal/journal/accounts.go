@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -39,9 +38,9 @@ type Accounts struct {
 	backfills  map[string]*BackfillCount      // by id
 	traffic    *traffic
 	spent      map[string]map[Cell]Spent // by day
-	mean       map[Cell]float64
-	seen       [2]uint64 // last message read of exchanges and trials
-	current    [2]bool   // whether the end of each was reached
+	costs      map[Cell]*cost
+	seen       [3]uint64 // last message read of exchanges, trials and judgements
+	current    [3]bool   // whether the end of each was reached
 }
 
 // A tally is one exchange message: its records, and how many are done by candidate.
@@ -57,7 +56,7 @@ func NewAccounts(j *Journal, candidates func(submodule string) []string) *Accoun
 		j: j, candidates: candidates, open: map[uint64]*tally{},
 		captured: map[string]int{}, ingested: map[string]int{},
 		done: map[string]map[string]*Buckets{}, controls: map[string]*ControlBuckets{},
-		reasons: map[string]map[string]int{}, backfills: map[string]*BackfillCount{}, traffic: newTraffic(), spent: map[string]map[Cell]Spent{}, mean: map[Cell]float64{},
+		reasons: map[string]map[string]int{}, backfills: map[string]*BackfillCount{}, traffic: newTraffic(), spent: map[string]map[Cell]Spent{}, costs: map[Cell]*cost{},
 	}
 }
 
@@ -77,14 +76,16 @@ func (a *Accounts) Run(ctx context.Context) error {
 		a.mu.Unlock()
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		fail := make(chan error, 3)
+		fail := make(chan error, 4)
 		go func() { fail <- a.j.Follow(ctx, StreamExchanges, seen[0], true, a.exchange) }()
 		go func() { fail <- a.j.Follow(ctx, StreamTrials, seen[1], true, a.trial) }()
+		go func() { fail <- a.j.followSubject(ctx, StreamVerdicts, judgements, seen[2], a.judgement) }()
 		go func() { fail <- a.expire(ctx) }()
 		err := <-fail
 		cancel()
-		<-fail
-		<-fail
+		for range cap(fail) - 1 {
+			<-fail
+		}
 		return err
 	})
 	return nil
@@ -122,13 +123,10 @@ func (a *Accounts) tally(seq uint64) *tally {
 func (a *Accounts) trial(m *Message) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if t := strings.Split(m.Subject, "."); len(t) == 5 {
-		submodule, endpoint := Unescape(t[2]), Unescape(t[3])
-		d := Disposition(m.Header.Get(HeaderDisposition))
-		if booked, err := strconv.ParseInt(m.Header.Get(HeaderBooked), 10, 64); err == nil && d == Tried {
-			a.book(Cell{submodule, endpoint, Role(m.Header.Get(HeaderRole))}, m.At, float64(booked)/1e9)
-		}
-		switch Role(m.Header.Get(HeaderRole)) {
+	if submodule, endpoint, ok := subjectCell(m.Subject); ok {
+		d, role := Disposition(m.Header.Get(HeaderDisposition)), Role(m.Header.Get(HeaderRole))
+		a.trialCost(Cell{submodule, endpoint, role}, m, d)
+		switch role {
 		case RoleCandidate:
 			a.candidate(m, submodule, endpoint, d)
 		case RoleControl:
@@ -223,7 +221,11 @@ func (a *Accounts) CaughtUp(ctx context.Context) (bool, error) {
 			return false, nil
 		}
 	}
-	return true, nil
+	a.mu.Lock()
+	seen := a.seen[2]
+	a.mu.Unlock()
+	more, err := a.j.holdsAfter(ctx, StreamVerdicts, judgements, seen)
+	return err == nil && !more, err
 }
 
 func (a *Accounts) buckets(candidate, submodule string) *Buckets {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -50,10 +51,13 @@ type flight struct {
 	Nano int64    `json:"nano_usd"`
 	Keys []string `json:"keys"`
 
+	// Cost is the part of Nano that is settled.
+	Cost int64 `json:"settled_nano_usd,omitempty"`
+
 	day  string
-	cost int64
-	open int  // reservations that are not settled, and whoever keeps it
-	dead bool // it was charged in full by another host
+	host string // the key of the entry in which it stands
+	open int    // reservations that are not settled, and whoever keeps it
+	dead bool   // it was charged in full by another host
 }
 
 // hostEntry is the entry of one host.
@@ -82,7 +86,11 @@ func (h *host) reset() {
 
 func hostKey(account, instance string) string { return "host." + account + "." + Escape(instance) }
 
+// accountOfHost is the account that a host's entry is of.
+func accountOfHost(key string) string { return strings.Split(key, ".")[1] }
+
 func (h *host) add(f *flight) {
+	f.host = h.key
 	h.flights[f] = struct{}{}
 	h.changed++
 }
@@ -181,9 +189,8 @@ func (l *Ledger) write(ctx context.Context, want uint64) error {
 // entry is what the host says now. Under the ledger's lock.
 func (l *Ledger) entry() *hostEntry {
 	e := &hostEntry{Instance: l.host.instance, Free: map[string]int64{}, Flights: make([]*flight, 0, len(l.host.flights))}
-	day := l.today()
 	for key, p := range l.purses {
-		if p.free != 0 && dayOf(key) == day { // yesterday's is of no use to anybody
+		if p.free != 0 {
 			e.Free[key] = p.free
 		}
 	}

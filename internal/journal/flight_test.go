@@ -66,7 +66,7 @@ func TestDeadHostIsCountedAnew(t *testing.T) {
 	if err := dead.record(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.j.StoreTrial(t.Context(), &Trial{ID: "stored", Submodule: "a/b", Candidate: "e", BookedUSD: 0.5}); err != nil {
+	if _, err := s.j.StoreTrial(t.Context(), &Trial{ID: "stored", Submodule: "a/b", Candidate: "e", BookedUSD: 0.5, BookedBy: dead.host.key}); err != nil {
 		t.Fatal(err)
 	}
 	alive := s.ledger("alive", Caps{DailyUSD: 10})
@@ -279,5 +279,108 @@ func TestClosedLedgerGivesBack(t *testing.T) {
 	}
 	if list, err := other.hosts(t.Context()); err != nil || len(list) != 0 {
 		t.Errorf("entries %v, %v", list, err)
+	}
+}
+
+// A call that was lost with its host is not settled by the answer that another host got
+// for the same exchange: it may have been billed besides.
+func TestLostCallIsNotSettledByAnother(t *testing.T) {
+	s := &site{t, openTest(t, testConfig(t))}
+	dead, alive := s.ledger("dead", Caps{DailyUSD: 10}), s.ledger("alive", Caps{DailyUSD: 10})
+	again, givenUp := TrialSubject("a/b", "e", "again"), TrialSubject("a/b", "e", "given-up")
+	s.reserve(dead, again, 1).Keep()
+	s.reserve(dead, givenUp, 2).Keep()
+	r := s.reserve(alive, again, 1) // before the dead host is missed
+	f := r.Keep()
+	r.Settle(0.1)
+	for _, trial := range []*Trial{
+		{ID: "again", Submodule: "a/b", Candidate: "e", Disposition: Tried, BookedUSD: f.Booked(), BookedBy: f.BookedBy()},
+		{ID: "given-up", Submodule: "a/b", Candidate: "e", Disposition: DeadLetter},
+	} {
+		if _, err := s.j.StoreTrial(t.Context(), trial); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.Done()
+	if err := alive.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	silence()
+	auditor := s.ledger("auditor", Caps{DailyUSD: 10})
+	if err := auditor.recount(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if acc := s.account(auditor); acc.ChargedNano != 3.1e9 || acc.LostNano != 3e9 || acc.LostCalls != 2 {
+		t.Errorf("charged $%v, lost $%v in %d calls; want 3.10, and 3.00 in 2", usd(acc.ChargedNano), usd(acc.LostNano), acc.LostCalls)
+	}
+}
+
+// A trial whose further call falls on the next day stays on record, and is booked with
+// both calls.
+func TestFlightOverMidnight(t *testing.T) {
+	s := &site{t, openTest(t, testConfig(t))}
+	l := s.ledger("a", Caps{DailyUSD: 1})
+	now := time.Date(2026, 11, 22, 23, 59, 59, 0, time.UTC)
+	l.now = func() time.Time { return now }
+	r := s.reserve(l, "x", 0.5)
+	f := r.Keep()
+	r.Settle(0.1)
+	now = now.Add(2 * time.Second)
+	more, err := f.More(t.Context(), r.Spend(), 0.5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	more.Settle(0.2)
+	if got := f.Booked(); got < 0.3-1e-9 || got > 0.3+1e-9 {
+		t.Errorf("booked %v, want 0.1 + 0.2", got)
+	}
+	if len(l.host.flights) != 1 {
+		t.Errorf("%d flights are on record, want the one of the second day", len(l.host.flights))
+	}
+	f.Done()
+	if len(l.host.flights) != 0 {
+		t.Error("the flight is still on record after it is done")
+	}
+	if err := l.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for day, want := range map[string]int64{"2026-11-22": 0.1e9, "2026-11-23": 0.2e9} {
+		if acc, _, err := l.account(t.Context(), day+"."+l.name); err != nil || acc.ChargedNano != want {
+			t.Errorf("%s: charged %d, want %d (%v)", day, acc.ChargedNano, want, err)
+		}
+	}
+}
+
+// What is due may come to the whole day while a call is refused because it is not: the
+// day goes on.
+func TestDayIsNotEndedByWhatWasNotDue(t *testing.T) {
+	s := &site{t, openTest(t, testConfig(t))}
+	looks := 0
+	l := s.ledger("a", Caps{DailyUSD: 1, Share: func(time.Time) float64 {
+		if looks++; looks == 1 {
+			return 0.5
+		}
+		return 1
+	}})
+	if _, err := l.Reserve(t.Context(), Spend{}, 0.8); err != nil && !errors.Is(err, ErrNotYet) {
+		t.Fatal(err)
+	}
+	if acc := s.account(l); acc.Ended != nil {
+		t.Error("the day was ended although only a part of it was due")
+	}
+	looks = 3
+	s.reserve(l, "x", 0.8)
+}
+
+// What a call cost beyond its bound is charged without waiting for the next call.
+func TestOverdraftIsCharged(t *testing.T) {
+	s := &site{t, openTest(t, testConfig(t))}
+	l := s.ledger("a", Caps{DailyUSD: 1})
+	s.reserve(l, "x", 0.5).Settle(0.6)
+	if err := l.refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if acc := s.account(l); acc.ChargedNano != 0.6e9 {
+		t.Errorf("charged $%v, want what was billed", usd(acc.ChargedNano))
 	}
 }

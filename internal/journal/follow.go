@@ -36,6 +36,24 @@ func (j *Journal) Follow(ctx context.Context, stream string, after uint64, heade
 	return j.follow(ctx, stream, cfg, handle)
 }
 
+// followSubject is Follow of the headers of some subjects alone.
+func (j *Journal) followSubject(ctx context.Context, stream, subject string, after uint64, handle func(*Message) error) error {
+	cfg := jetstream.OrderedConsumerConfig{HeadersOnly: true, FilterSubjects: []string{subject}}
+	if after > 0 {
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, after+1
+	}
+	return j.follow(ctx, stream, cfg, handle)
+}
+
+// holdsAfter tells whether a stream holds a message of the subject behind a sequence.
+func (j *Journal) holdsAfter(ctx context.Context, stream, subject string, seq uint64) (bool, error) {
+	_, err := j.streams[stream].GetMsg(ctx, seq+1, jetstream.WithGetMsgSubject(subject))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	return err == nil, classify("look at "+stream, err)
+}
+
 func (j *Journal) follow(ctx context.Context, stream string, cfg jetstream.OrderedConsumerConfig, handle func(*Message) error) error {
 	select {
 	case <-j.ready:

@@ -49,11 +49,12 @@ type Judgement struct {
 	// Calls were made for this record, Cached verdicts were known before.
 	// CostUSD is what those calls cost; nil where a bill is unknown. Calls of rounds
 	// that had to be begun again are in the ledger alone.
-	// BookedUSD is what the ledger booked for them.
+	// BookedUSD is what the ledger booked for them, BookedBy the entry in which they stood.
 	Calls     int       `json:"calls"`
 	Cached    int       `json:"cached"`
 	CostUSD   *float64  `json:"cost_usd"`
 	BookedUSD float64   `json:"booked_usd,omitempty"`
+	BookedBy  string    `json:"booked_by,omitempty"`
 	JudgedAt  time.Time `json:"judged_at"`
 }
 

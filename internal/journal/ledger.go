@@ -38,11 +38,11 @@ type Ledger struct {
 	host *host
 
 	mu     sync.Mutex
-	purses map[string]*purse // by day and scope
-	freed  chan struct{}     // closed when a reservation is settled
-	seen   map[string]int64  // what each account was last seen to be charged
-	ended  map[string]bool   // accounts whose day's money is spent
-	spent  map[string]int64  // by day, whatever became of the purses
+	purses map[string]*purse  // by day and scope
+	freed  chan struct{}      // closed when a reservation is settled
+	seen   map[string]account // what each account was last seen to be
+	ended  map[string]bool    // accounts whose day's money is spent
+	spent  map[string]int64   // by day, whatever became of the purses
 
 	stop context.CancelFunc
 	wait sync.WaitGroup
@@ -128,31 +128,28 @@ const nearShare = 0.8
 // idleAfter is how long an allowance may lie unused before it is given back.
 const idleAfter = 5 * time.Second
 
-// NewLedger opens the ledger of an account and keeps it in order until Close.
+// NewLedger opens the ledger of the account name and keeps it in order until Close.
 // instance names the process, and no other uses that name.
-func NewLedger(ctx context.Context, j *Journal, account, instance string, caps Caps) (*Ledger, error) {
+func NewLedger(ctx context.Context, j *Journal, name, instance string, caps Caps) (*Ledger, error) {
 	kv, err := j.Bucket(ctx, BucketLedger)
 	if err != nil {
 		return nil, err
 	}
 	l := &Ledger{
-		j: j, kv: kv, log: j.log, name: account, caps: caps, limit: map[string]int64{account: nano(caps.DailyUSD)}, gate: make(chan struct{}, 1),
-		now: time.Now, lease: hostLease, purses: map[string]*purse{}, freed: make(chan struct{}), seen: map[string]int64{},
+		j: j, kv: kv, log: j.log, name: name, caps: caps, limit: map[string]int64{name: nano(caps.DailyUSD)}, gate: make(chan struct{}, 1),
+		now: time.Now, lease: hostLease, purses: map[string]*purse{}, freed: make(chan struct{}), seen: map[string]account{},
 		ended: map[string]bool{}, spent: map[string]int64{},
 	}
-	l.host = newHost(account, instance)
-	for name, usd := range caps.Endpoints {
-		l.limit[l.endpoint(name)] = nano(usd)
+	l.host = newHost(name, instance)
+	for endpoint, usd := range caps.Endpoints {
+		l.limit[l.endpoint(endpoint)] = nano(usd)
 	}
-	for name, usd := range caps.Submodules {
-		l.limit[l.submodule(name)] = nano(usd)
+	for submodule, usd := range caps.Submodules {
+		l.limit[l.submodule(submodule)] = nano(usd)
 	}
-	key := l.today() + "." + l.name
-	acc, _, err := l.account(ctx, key)
-	if err != nil {
+	if err := l.look(ctx); err != nil {
 		return nil, err
 	}
-	l.saw(key, acc.ChargedNano)
 	running, stop := context.WithCancel(context.Background())
 	l.stop = stop
 	l.wait.Go(func() { l.maintain(running) })
@@ -161,21 +158,10 @@ func NewLedger(ctx context.Context, j *Journal, account, instance string, caps C
 
 func (l *Ledger) today() string { return l.now().UTC().Format(time.DateOnly) }
 
-// endpoint is the scope of an endpoint with a budget of its own.
-func (l *Ledger) endpoint(name string) string {
-	if l.name == AccountReplay {
-		return "endpoint-" + Escape(name)
-	}
-	return l.name + "-endpoint-" + Escape(name)
-}
-
-// submodule is the scope of a sub-module with a budget of its own.
-func (l *Ledger) submodule(name string) string {
-	if l.name == AccountReplay {
-		return "submodule-" + Escape(name)
-	}
-	return l.name + "-submodule-" + Escape(name)
-}
+// endpoint is the scope of an endpoint with a budget of its own, submodule that of a
+// sub-module.
+func (l *Ledger) endpoint(name string) string  { return scopeOfEndpoint(l.name, name) }
+func (l *Ledger) submodule(name string) string { return scopeOfSubmodule(l.name, name) }
 
 // account reads a day's entry; a nil entry without an error when there is none yet.
 func (l *Ledger) account(ctx context.Context, key string) (acc account, entry jetstream.KeyValueEntry, err error) {
@@ -249,7 +235,10 @@ func (l *Ledger) find(ctx context.Context, short shortage, amount int64) (<-chan
 		return nil, err
 	}
 	defer l.leave()
-	got, err := l.fill(ctx, short)
+	// Worked out once: were it to grow to 1 in between, the day would be ended although
+	// only a part of its money was asked for.
+	share := l.share()
+	got, err := l.fill(ctx, short, share)
 	if got || err != nil {
 		return nil, err
 	}
@@ -261,7 +250,7 @@ func (l *Ledger) find(ctx context.Context, short shortage, amount int64) (<-chan
 	if err := l.giveBack(ctx, short.key); err != nil {
 		return nil, err
 	}
-	later, err := l.others(ctx, short)
+	later, err := l.others(ctx, short, share)
 	if err != nil {
 		return nil, err
 	}
@@ -271,7 +260,7 @@ func (l *Ledger) find(ctx context.Context, short shortage, amount int64) (<-chan
 	if later {
 		return after(ctx, 50*time.Millisecond+rand.N(100*time.Millisecond)), nil
 	}
-	if l.share() < 1 {
+	if share < 1 {
 		return nil, ErrNotYet
 	}
 	return nil, l.end(ctx, short)
@@ -366,28 +355,37 @@ func (l *Ledger) share() float64 {
 	return min(1, max(0, l.caps.Share(l.now())))
 }
 
-// fill draws what a purse is short of; false when the day's account does not
-// hold it. Another call may have filled the purse while this one waited.
-func (l *Ledger) fill(ctx context.Context, short shortage) (bool, error) {
-	free := l.free(short.key)
-	if free < 0 { // a call cost more than its bound: every host must know
-		if _, err := l.draw(ctx, short.key, exactly, -free); err != nil {
-			return false, err
-		}
-		l.credit(short.key, -free)
-		free = l.free(short.key)
+// fill draws what a purse is short of, of the share of the day's account that may be
+// spent by now; false when that does not hold it. Another call may have filled the
+// purse while this one waited.
+func (l *Ledger) fill(ctx context.Context, short shortage, share float64) (bool, error) {
+	if err := l.owe(ctx, short.key); err != nil {
+		return false, err
 	}
-	need := short.amount - free
+	need := short.amount - l.free(short.key)
 	if need <= 0 {
 		return true, nil
 	}
-	due := int64(float64(short.limit) * l.share())
+	due := int64(float64(short.limit) * share)
 	got, err := l.draw(ctx, short.key, due, need)
 	if err != nil || got == 0 {
 		return false, err
 	}
 	l.credit(short.key, got)
 	return true, nil
+}
+
+// owe charges what calls cost beyond their bound: every host must know.
+func (l *Ledger) owe(ctx context.Context, key string) error {
+	free := l.free(key)
+	if free >= 0 {
+		return nil
+	}
+	if _, err := l.draw(ctx, key, exactly, -free); err != nil {
+		return err
+	}
+	l.credit(key, -free)
+	return nil
 }
 
 func (l *Ledger) free(key string) int64 {
@@ -442,7 +440,7 @@ func (l *Ledger) change(ctx context.Context, key string, alter func(*account) bo
 		l.raise(key, &acc)
 		before := acc
 		if !alter(&acc) {
-			l.saw(key, acc.ChargedNano)
+			l.saw(key, acc)
 			return nil
 		}
 		event := l.mark(key, &before, &acc)
@@ -461,7 +459,7 @@ func (l *Ledger) change(ctx context.Context, key string, alter func(*account) bo
 		if err != nil {
 			return classify("write ledger", err)
 		}
-		l.saw(key, acc.ChargedNano)
+		l.saw(key, acc)
 		if event != nil && l.caps.Event != nil {
 			l.caps.Event(*event)
 		}
@@ -520,47 +518,4 @@ func (l *Ledger) end(ctx context.Context, short shortage) error {
 	defer l.mu.Unlock()
 	l.ended[short.key] = true
 	return ErrOverBudget
-}
-
-func (l *Ledger) saw(key string, charged int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.seen[key] = charged
-}
-
-// Charged is what today's common account was last seen to be charged, in USD.
-func (l *Ledger) Charged() (day string, usd float64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	day = l.today()
-	return day, float64(l.seen[day+"."+l.name]) / 1e9
-}
-
-// What is left of a day's budgets, in USD, as this process last saw them.
-type Left struct {
-	All                   float64
-	Endpoints, Submodules map[string]float64
-}
-
-// Left is what today's accounts do not hold charged yet.
-func (l *Ledger) Left() Left {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	day := l.today()
-	of := func(scope string) float64 { return float64(l.limit[scope]-l.seen[day+"."+scope]) / 1e9 }
-	left := Left{All: of(l.name), Endpoints: map[string]float64{}, Submodules: map[string]float64{}}
-	for name := range l.caps.Endpoints {
-		left.Endpoints[name] = of(l.endpoint(name))
-	}
-	for name := range l.caps.Submodules {
-		left.Submodules[name] = of(l.submodule(name))
-	}
-	return left
-}
-
-// SpentToday is what this process booked today over all endpoints, in USD.
-func (l *Ledger) SpentToday() float64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return float64(l.spent[l.today()]) / 1e9
 }

@@ -5,6 +5,12 @@ import (
 	"time"
 )
 
+// Left is what is left of a day's budgets, in USD.
+type Left struct {
+	All                   float64
+	Endpoints, Submodules map[string]float64
+}
+
 // BudgetLeft reads what today's budgets of an account still hold, in USD. What hosts
 // hold as allowances counts as spent.
 func (j *Journal) BudgetLeft(ctx context.Context, account string, caps Caps) (day string, left Left, err error) {

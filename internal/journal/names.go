@@ -47,6 +47,11 @@ const (
 	// HeaderBooked is what a trial or judgement was booked with in the ledger, in
 	// nano-dollars: what is known to be billed, or else what was set aside.
 	HeaderBooked = "Understudy-Booked"
+	// HeaderBookedBy is the entry of the ledger in which the calls stand that a record
+	// was booked for.
+	HeaderBookedBy = "Understudy-Booked-By"
+	// HeaderJudge is the endpoint that was asked for a judgement; none where none was.
+	HeaderJudge = "Understudy-Judge"
 	// HeaderReason is the machine part of why a trial has no answer.
 	HeaderReason = "Understudy-Reason"
 	// HeaderReplaces is the bucket in which the attempt sets before left the exchange.
@@ -84,6 +89,19 @@ func VerdictSubject(submodule, candidate, id string) string {
 }
 
 const judgementPrefix = "understudy.judgement."
+
+// judgements are all subjects of judgements.
+const judgements = judgementPrefix + "*.*.*"
+
+// subjectCell reads sub-module and endpoint from the subject of a trial, a verdict or a
+// judgement.
+func subjectCell(subject string) (submodule, endpoint string, ok bool) {
+	t := strings.Split(subject, ".")
+	if len(t) != 5 {
+		return "", "", false
+	}
+	return Unescape(t[2]), Unescape(t[3]), true
+}
 
 // JudgementSubject is the one subject of a trial's judgement.
 func JudgementSubject(submodule, endpoint, id string) string {

@@ -108,7 +108,7 @@ func (j *Journal) StoreTrial(ctx context.Context, t *Trial) (stored bool, err er
 	m.Header.Set(HeaderSeq, strconv.FormatUint(t.ExchangeSeq, 10))
 	m.Header.Set(HeaderSource, t.Source)
 	m.Header.Set(HeaderClass, string(t.Class))
-	m.Header.Set(HeaderBooked, strconv.FormatInt(nano(t.BookedUSD), 10))
+	setBooked(m, t.BookedUSD, t.BookedBy)
 	if t.ReasonCode != "" {
 		m.Header.Set(HeaderReason, t.ReasonCode)
 	}
@@ -133,8 +133,18 @@ func (j *Journal) StoreVerdict(ctx context.Context, v *Verdict) (stored bool, er
 // StoreJudgement stores v once, as StoreTrial does.
 func (j *Journal) StoreJudgement(ctx context.Context, v *Judgement) (stored bool, err error) {
 	m := nats.NewMsg(JudgementSubject(v.Submodule, v.Candidate, v.TrialID))
-	m.Header.Set(HeaderBooked, strconv.FormatInt(nano(v.BookedUSD), 10))
+	setBooked(m, v.BookedUSD, v.BookedBy)
+	if v.Unasked == "" {
+		m.Header.Set(HeaderJudge, v.Judge)
+	}
 	return j.storeOnce(ctx, m, v.TrialID, v)
+}
+
+func setBooked(m *nats.Msg, usd float64, by string) {
+	m.Header.Set(HeaderBooked, strconv.FormatInt(nano(usd), 10))
+	if by != "" {
+		m.Header.Set(HeaderBookedBy, by)
+	}
 }
 
 func (j *Journal) storeOnce(ctx context.Context, m *nats.Msg, id string, record any) (bool, error) {

@@ -31,7 +31,7 @@ func (l *Ledger) maintain(ctx context.Context) {
 			continue
 		}
 		if n%15 == 0 {
-			if err := l.recount(ctx); err != nil {
+			if err := errors.Join(l.recount(ctx), l.look(ctx)); err != nil {
 				l.log.Debug("count allowances anew", "account", l.name, "err", err)
 			}
 		}
@@ -40,30 +40,49 @@ func (l *Ledger) maintain(ctx context.Context) {
 
 // refresh stores what has changed, and now and then that the host lives.
 func (l *Ledger) refresh(ctx context.Context) error {
-	l.mu.Lock()
-	var idle []string
-	for key, p := range l.purses {
-		if p.free > 0 && p.reserved == 0 && l.now().Sub(p.used) > idleAfter {
-			idle = append(idle, key)
-		}
-	}
-	if !l.host.at.IsZero() && l.now().Sub(l.host.at) > l.lease/4 {
-		l.host.changed++
-	}
-	l.mu.Unlock()
-	for _, key := range idle {
-		if err := l.giveBackIdle(ctx, key); err != nil {
+	for _, key := range l.restless() {
+		if err := l.balance(ctx, key); err != nil {
 			return err
 		}
 	}
 	return l.record(ctx)
 }
 
-func (l *Ledger) giveBackIdle(ctx context.Context, key string) error {
+// restless are the purses that something is to be done about: they lie idle, or owe.
+// What is left of former days is forgotten.
+func (l *Ledger) restless() (keys []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	today := l.today()
+	for key, p := range l.purses {
+		switch {
+		case p.free < 0, p.free > 0 && p.reserved == 0 && l.now().Sub(p.used) > idleAfter:
+			keys = append(keys, key)
+		case p.free == 0 && p.reserved == 0 && dayOf(key) < today:
+			delete(l.purses, key)
+		}
+	}
+	for key := range l.seen {
+		if dayOf(key) < today {
+			delete(l.seen, key)
+			delete(l.ended, key)
+		}
+	}
+	if !l.host.at.IsZero() && l.now().Sub(l.host.at) > l.lease/4 {
+		l.host.changed++
+	}
+	return keys
+}
+
+// balance gives back what lies free in a purse, or charges what it owes.
+func (l *Ledger) balance(ctx context.Context, key string) error {
 	if err := l.enter(ctx); err != nil {
 		return err
 	}
 	defer l.leave()
+	if err := l.owe(ctx, key); err != nil {
+		return err
+	}
 	return l.giveBack(ctx, key)
 }
 
@@ -113,11 +132,7 @@ func (l *Ledger) Close(ctx context.Context) error {
 	l.mu.Unlock()
 	var errs []error
 	for _, key := range keys {
-		if free := l.free(key); free < 0 {
-			_, err := l.draw(ctx, key, exactly, -free)
-			if err == nil {
-				l.credit(key, -free)
-			}
+		if err := l.owe(ctx, key); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -154,36 +169,46 @@ func (l *Ledger) hosts(ctx context.Context) ([]hostRecord, error) {
 	return readHosts(ctx, l.kv, hostKey(l.name, "*"))
 }
 
-func readHosts(ctx context.Context, kv jetstream.KeyValue, filter string) ([]hostRecord, error) {
+func readHosts(ctx context.Context, kv jetstream.KeyValue, filter string) (list []hostRecord, err error) {
+	err = readEntries(ctx, kv, filter, func(e jetstream.KeyValueEntry) error {
+		h := hostRecord{key: e.Key(), rev: e.Revision(), at: e.Created()}
+		if err := json.Unmarshal(e.Value(), &h.hostEntry); err != nil {
+			return err
+		}
+		list = append(list, h)
+		return nil
+	})
+	return list, err
+}
+
+// readEntries reads the entries that the ledger's bucket holds now.
+func readEntries(ctx context.Context, kv jetstream.KeyValue, filter string, read func(jetstream.KeyValueEntry) error) error {
 	w, err := kv.Watch(ctx, filter, jetstream.IgnoreDeletes())
 	if err != nil {
-		return nil, classify("read the ledger's entries", err)
+		return classify("read the ledger's entries", err)
 	}
 	defer w.Stop()
-	var list []hostRecord
 	for {
 		select {
 		case <-ctx.Done():
-			return nil, classify("read the ledger's entries", ctx.Err())
+			return classify("read the ledger's entries", ctx.Err())
 		case e, ok := <-w.Updates():
 			if !ok {
-				return nil, fmt.Errorf("read the ledger's entries: %w", ErrUnavailable)
+				return fmt.Errorf("read the ledger's entries: %w", ErrUnavailable)
 			}
 			if e == nil {
-				return list, nil
+				return nil
 			}
-			h := hostRecord{key: e.Key(), rev: e.Revision(), at: e.Created()}
-			if err := json.Unmarshal(e.Value(), &h.hostEntry); err != nil {
-				return nil, fmt.Errorf("decode the ledger's entry %s: %w", e.Key(), err)
+			if err := read(e); err != nil {
+				return fmt.Errorf("decode the ledger's entry %s: %w", e.Key(), err)
 			}
-			list = append(list, h)
 		}
 	}
 }
 
 // others tells whether money of an account may come back from other hosts: they hold
 // it free, or in calls that are not settled.
-func (l *Ledger) others(ctx context.Context, short shortage) (bool, error) {
+func (l *Ledger) others(ctx context.Context, short shortage, share float64) (bool, error) {
 	acc, _, err := l.account(ctx, short.key)
 	if err != nil || acc.Ended != nil {
 		return false, err
@@ -205,7 +230,7 @@ func (l *Ledger) others(ctx context.Context, short shortage) (bool, error) {
 			}
 		}
 	}
-	due := int64(float64(short.limit) * l.share())
+	due := int64(float64(short.limit) * share)
 	return acc.ChargedNano-open+short.amount <= due, nil
 }
 
@@ -285,7 +310,7 @@ func (l *Ledger) bury(ctx context.Context, h hostRecord, now time.Time) error {
 		free = map[string]int64{}
 	}
 	for _, f := range h.Flights {
-		booked, stored, err := l.settled(ctx, f)
+		booked, stored, err := l.settled(ctx, f, h.key)
 		if err != nil {
 			return err
 		}
@@ -333,9 +358,10 @@ func (l *Ledger) bury(ctx context.Context, h hostRecord, now time.Time) error {
 	return errors.Join(errs...)
 }
 
-// settled is what the record of a flight was booked with; all that was set aside where
-// the record does not say.
-func (l *Ledger) settled(ctx context.Context, f *flight) (nano int64, stored bool, err error) {
+// settled is what the record of a host's flight was booked with, all that was set aside
+// where the record does not say; false where there is none, or where another host has
+// made the call again and stored it: what the first call cost is then not known.
+func (l *Ledger) settled(ctx context.Context, f *flight, host string) (nano int64, stored bool, err error) {
 	stream := StreamTrials
 	if strings.HasPrefix(f.Record, judgementPrefix) {
 		stream = StreamVerdicts
@@ -346,6 +372,9 @@ func (l *Ledger) settled(ctx context.Context, f *flight) (nano int64, stored boo
 	}
 	if err != nil {
 		return 0, false, classify("look up "+f.Record, err)
+	}
+	if m.Header.Get(HeaderBookedBy) != host {
+		return 0, false, nil
 	}
 	if nano, err = strconv.ParseInt(m.Header.Get(HeaderBooked), 10, 64); err != nil {
 		nano = f.Nano

@@ -40,26 +40,35 @@ func (r *Reservation) Keep() *Flight {
 	r.l.mu.Lock()
 	defer r.l.mu.Unlock()
 	r.flight.open++
-	return &Flight{r.l, r.flight}
+	return &Flight{l: r.l, f: r.flight}
 }
 
-// A Flight is the record of a call whose answer is not stored yet.
+// A Flight is the record of a call whose answer is not stored yet. It is used by one
+// goroutine.
 type Flight struct {
 	l *Ledger
 	f *flight
+	// before was booked in the entries of an earlier day, or of an earlier life of the host.
+	before int64
 }
 
 // Booked is what the ledger has booked for the flight's calls so far, in USD: their bill,
 // or all that was set aside where that is unknown.
-func (f *Flight) Booked() float64 { return f.l.booked(f.f) }
+func (f *Flight) Booked() float64 { return f.l.booked(f.f, f.before) }
+
+// BookedBy names the ledger's entry in which the flight stands.
+func (f *Flight) BookedBy() string { return f.f.host }
 
 // Booked is what the ledger has booked so far for the reservation and its parts, in USD.
-func (r *Reservation) Booked() float64 { return r.l.booked(r.flight) }
+func (r *Reservation) Booked() float64 { return r.l.booked(r.flight, 0) }
 
-func (l *Ledger) booked(f *flight) float64 {
+// BookedBy names the ledger's entry in which the reservation stands.
+func (r *Reservation) BookedBy() string { return r.flight.host }
+
+func (l *Ledger) booked(f *flight, before int64) float64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return float64(f.cost) / 1e9
+	return float64(before+f.Cost) / 1e9
 }
 
 // Done says that what the money bought is stored, or will never be.
@@ -111,7 +120,7 @@ func (r *Reservation) settle(cost int64) {
 	}
 	l.spent[r.day] += cost
 	r.flight.Nano += cost - r.amount
-	r.flight.cost += cost
+	r.flight.Cost += cost
 	l.landed(r.flight)
 	l.wake()
 }
@@ -121,7 +130,25 @@ func (r *Reservation) cancel() { r.settle(0) }
 
 // More sets money aside for a further call of a flight; see Ledger.Reserve.
 func (f *Flight) More(ctx context.Context, s Spend, usd float64) (*Reservation, error) {
-	return f.l.reserveFor(ctx, s, usd, f.f)
+	r, err := f.l.reserveFor(ctx, s, usd, f.f)
+	if err == nil {
+		f.moveTo(r.flight)
+	}
+	return r, err
+}
+
+// moveTo goes over to the flight in which a further call stands: on another day, or once
+// this host was taken for dead, it is a new one.
+func (f *Flight) moveTo(next *flight) {
+	if next == f.f {
+		return
+	}
+	f.l.mu.Lock()
+	defer f.l.mu.Unlock()
+	f.before += f.f.Cost
+	f.l.landed(f.f)
+	next.open++
+	f.f = next
 }
 
 // wake tells whoever waits for money that some came back.

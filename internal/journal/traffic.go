@@ -65,19 +65,31 @@ func (t *traffic) usual(submodule string, now time.Time) (mean [24]float64, days
 	return mean, days
 }
 
+// on is how many exchanges of a sub-module, "" for all, a day has had so far.
+func (t *traffic) on(submodule string, day time.Time) (exchanges int) {
+	for s, hours := range t.days[day.UTC().Format(time.DateOnly)] {
+		if submodule != "" && s != submodule {
+			continue
+		}
+		for _, n := range hours {
+			exchanges += n
+		}
+	}
+	return exchanges
+}
+
+// passed is the part of an hour of the day that is over, 0 to 1.
+func passed(hour int, now time.Time) float64 {
+	now = now.UTC()
+	into := now.Sub(now.Truncate(time.Hour)).Hours()
+	return min(1, max(0, float64(now.Hour()-hour)+into))
+}
+
 // split gives how much of a day's traffic comes before and after a moment of it.
 func split(hours [24]float64, now time.Time) (before, after float64) {
-	now = now.UTC()
-	into := (float64(now.Minute()) + float64(now.Second())/60) / 60
 	for h, n := range hours {
-		switch {
-		case h < now.Hour():
-			before += n
-		case h == now.Hour():
-			before, after = before+n*into, after+n*(1-into)
-		default:
-			after += n
-		}
+		p := passed(h, now)
+		before, after = before+n*p, after+n*(1-p)
 	}
 	return before, after
 }
@@ -102,75 +114,36 @@ const (
 	growthFirst = 50
 )
 
-// Rest is how many exchanges of a sub-module are still to come on the day: as usual, and
-// more or less as the day so far had more or less.
-func (a *Accounts) Rest(submodule string, now time.Time) float64 {
+// UsualDays is how many whole days the usual traffic is known from, 0 to 7.
+func (a *Accounts) UsualDays(now time.Time) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	hours, _ := a.traffic.usual(submodule, now)
-	before, after := split(hours, now)
+	_, days := a.traffic.usual("", now)
+	return days
+}
+
+// Coming is how many exchanges of a sub-module, "" for all, each hour (UTC) of the day
+// still brings: as usual, and more or less as the day so far had more or less. Hours
+// that are over bring none, and of the hour that runs it is the rest.
+func (a *Accounts) Coming(submodule string, now time.Time) (hours [24]float64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	usual, _ := a.traffic.usual(submodule, now)
+	before, _ := split(usual, now)
+	growth := 1.0
 	if before >= growthFirst {
-		today := 0
-		if h := a.traffic.days[now.UTC().Format(time.DateOnly)][submodule]; h != nil {
-			for _, n := range h {
-				today += n
-			}
-		}
-		after *= min(growthMost, max(1.0/growthMost, float64(today)/before))
+		growth = min(growthMost, max(1.0/growthMost, float64(a.traffic.on(submodule, now))/before))
 	}
-	return after
-}
-
-// meanWeight is the weight of the latest trial in the mean of what they were booked with.
-const meanWeight = 0.02
-
-// A Cell is one sub-module at one endpoint in one role.
-type Cell struct {
-	Submodule string
-	Endpoint  string
-	Role      Role
-}
-
-// A Spent is what trials of one cell were booked with on one UTC day, over all hosts.
-type Spent struct {
-	Trials int
-	USD    float64
-}
-
-// book counts what a stored trial was booked with.
-func (a *Accounts) book(c Cell, at time.Time, usd float64) {
-	day := at.UTC().Format(time.DateOnly)
-	if a.spent[day] == nil {
-		a.spent[day] = map[Cell]Spent{}
-		for d := range a.spent {
-			if d < at.UTC().AddDate(0, 0, -usualDays-1).Format(time.DateOnly) {
-				delete(a.spent, d)
-			}
-		}
+	for h, n := range usual {
+		hours[h] = growth * n * (1 - passed(h, now))
 	}
-	s := a.spent[day][c]
-	a.spent[day][c] = Spent{s.Trials + 1, s.USD + usd}
-	if mean, ok := a.mean[c]; ok {
-		usd = mean + meanWeight*(usd-mean)
-	}
-	a.mean[c] = usd
+	return hours
 }
 
-// MeanUSD is what a trial of the cell was booked with, lately; false before there was one.
-func (a *Accounts) MeanUSD(submodule, endpoint string, role Role) (float64, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	mean, ok := a.mean[Cell{submodule, endpoint, role}]
-	return mean, ok
-}
-
-// Spent gives what trials were booked with on a UTC day, by cell, over all hosts.
-func (a *Accounts) Spent(day string) map[Cell]Spent {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	out := map[Cell]Spent{}
-	for c, s := range a.spent[day] {
-		out[c] = s
+// Rest is how many exchanges of a sub-module are still to come on the day; see Coming.
+func (a *Accounts) Rest(submodule string, now time.Time) (exchanges float64) {
+	for _, n := range a.Coming(submodule, now) {
+		exchanges += n
 	}
-	return out
+	return exchanges
 }

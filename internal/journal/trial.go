@@ -52,6 +52,8 @@ const (
 	RoleCandidate Role = ""
 	// RoleControl: the baseline asked again, to measure noise.
 	RoleControl Role = "control"
+	// RoleJudge is no trial's: it tells what judges cost from what trials do.
+	RoleJudge Role = "judge"
 )
 
 // A Trial is one exchange tried on one endpoint, or the reason why it was not.
@@ -107,6 +109,9 @@ type Trial struct {
 	// BookedUSD is what the ledger booked: CostUSD, or what was set aside for calls
 	// whose bill is unknown.
 	BookedUSD float64 `json:"booked_usd,omitempty"`
+	// BookedBy is the ledger's entry in which the calls stand. A host that died with a
+	// call in flight is not settled by the answer that another one got.
+	BookedBy string `json:"booked_by,omitempty"`
 	// ServiceTier is the provider's word for the tier that served the last attempt.
 	ServiceTier string `json:"service_tier,omitempty"`
 	// LostAttempts are earlier calls whose host died before their answer was stored:
