@@ -102,6 +102,7 @@ func (b *backfills) look(ctx, work context.Context) error {
 		}
 		switch {
 		case job.State == journal.BackfillRunning:
+			delete(b.ended, job.ID)
 			b.start(ctx, work, job)
 			errs = append(errs, b.finish(ctx, job))
 		case !job.Active():

@@ -32,9 +32,6 @@ const (
 // come again later; an error says that it could not be finished now.
 func (m *message) try(ctx context.Context, i int) (again time.Duration, err error) {
 	l, d, ex := m.f.l, m.d, m.list[i]
-	if m.f.halted() {
-		return haltedAgain, nil
-	}
 	t := l.newTrial(ex, d.Seq, m.set[i])
 	t.Replaces = m.replaces[i]
 	if m.f.job != nil {

@@ -39,27 +39,56 @@ func (p *process) diff(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// writeSide prints what an endpoint answered, and all that is said of it.
+// writeSide prints what an endpoint answered last, and all that is said of it.
 func (p *process) writeSide(ctx context.Context, w io.Writer, ex *journal.Exchange, seq uint64, ep llm.Endpoint, live *llm.Response) {
-	id := journal.TrialID(ex.Key(seq), ep.Name, ep.Model, "", 0)
-	t, err := p.j.Trial(ctx, ex.Submodule, ep.Name, id)
-	if errors.Is(err, journal.ErrNotFound) {
-		fmt.Fprintln(w, "not tried yet")
-		return
-	}
+	sets, err := p.attemptSets(ctx, ex, seq, ep)
 	if err != nil {
 		fmt.Fprintln(w, "unreadable:", err)
 		return
 	}
+	if len(sets) == 0 {
+		fmt.Fprintln(w, "not tried yet")
+		return
+	}
+	writeSets(w, sets)
+	t := sets[len(sets)-1]
 	writeTrial(w, t)
 	if t.Disposition == journal.Tried && live != nil {
 		writeDifference(w, live, t)
 	}
-	if v, err := p.j.Verdict(ctx, ex.Submodule, ep.Name, id); err == nil {
+	if v, err := p.j.Verdict(ctx, ex.Submodule, ep.Name, t.ID); err == nil {
 		writeVerdict(w, v)
 	}
-	if v, err := p.j.Judgement(ctx, ex.Submodule, ep.Name, id); err == nil {
+	if v, err := p.j.Judgement(ctx, ex.Submodule, ep.Name, t.ID); err == nil {
 		writeJudgement(w, v)
+	}
+}
+
+// attemptSets reads all trials of an exchange on an endpoint, the first one first.
+func (p *process) attemptSets(ctx context.Context, ex *journal.Exchange, seq uint64, ep llm.Endpoint) ([]*journal.Trial, error) {
+	for sets := []*journal.Trial(nil); ; {
+		t, err := p.j.Trial(ctx, ex.Submodule, ep.Name, journal.TrialID(ex.Key(seq), ep.Name, ep.Model, "", len(sets)))
+		if errors.Is(err, journal.ErrNotFound) {
+			return sets, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, t)
+	}
+}
+
+// writeSets says what came before the last trial of an exchange that was tried again.
+func writeSets(w io.Writer, sets []*journal.Trial) {
+	last := len(sets) - 1
+	for i, t := range sets[:last] {
+		fmt.Fprintf(w, "attempt set %d: %s%s\n", i, t.Disposition, failure(t.Class))
+	}
+	if last > 0 {
+		fmt.Fprintf(w, "attempt set %d:\n", last)
+	}
+	if sets[last].Replaces == journal.Tried {
+		fmt.Fprintln(w, "the first that was tried is the evidence, not this one")
 	}
 }
 
