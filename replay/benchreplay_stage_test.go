@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"reflect"
 	"runtime/pprof"
 	"strconv"
@@ -51,7 +52,7 @@ func (w benchWatch) run(ctx context.Context) error {
 	defer tick.Stop()
 	var began, ended bool
 	var from time.Time
-	var cpu time.Duration
+	var cpu, waited time.Duration
 	var first int
 	for range tick.C {
 		n, err := w.count()
@@ -64,10 +65,11 @@ func (w benchWatch) run(ctx context.Context) error {
 			if err := w.begin(ctx); err != nil {
 				return err
 			}
-			from, cpu, first = time.Now(), benchCPU(), n
+			from, cpu, waited, first = time.Now(), benchCPU(), benchWaited(), n
 		case began && !ended && n >= int(benchSteadyTo*float64(total)):
 			ended = true
 			w.r.Seconds, w.r.CPU, w.r.N = time.Since(from).Seconds(), (benchCPU() - cpu).Seconds(), n-first
+			w.r.Waited = (benchWaited() - waited).Seconds()
 			if err := w.end(ctx); err != nil {
 				return err
 			}
@@ -108,6 +110,19 @@ func (w benchWatch) end(ctx context.Context) error {
 		}
 	}
 	return benchAsk(ctx, w.job.Sim+"/__mark", &w.r.To)
+}
+
+// benchWaited is how long the threads of this process stood ready to run and did not.
+func benchWaited() (sum time.Duration) {
+	tasks, _ := filepath.Glob("/proc/self/task/*/schedstat")
+	for _, task := range tasks {
+		text, _ := os.ReadFile(task)
+		if f := strings.Fields(string(text)); len(f) == 3 { // ran, waited, slices
+			ns, _ := strconv.ParseInt(f[1], 10, 64)
+			sum += time.Duration(ns)
+		}
+	}
+	return sum
 }
 
 // benchPeak is the process's largest resident memory, in kB.

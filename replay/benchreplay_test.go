@@ -140,9 +140,13 @@ func benchOneRound(t *testing.T, url string, kinds []benchKind) benchRound {
 	job := benchJob{Role: "bare", Sim: url, Exchanges: benchCalls, Concurrency: benchConcurrency}
 	benchReset(t, url)
 	round := benchRound{bare: benchRun(t, benchStageCore, job), stage: map[benchKind]benchResult{}}
+	if n := round.bare.Failed; n > benchCalls/100 {
+		t.Errorf("%d of %d bare calls failed", n, benchCalls)
+	}
 	for _, k := range kinds {
 		round.stage[k] = benchReplayed(t, k, job)
-		if got, want := round.stage[k].Text, round.bare.Text; got != want {
+		// The bare SDK now and then breaks a connection under a stream.
+		if got, want := round.stage[k].Text, round.bare.Text; got != want && round.bare.Failed == 0 {
 			t.Errorf("%s: the answers have %d bytes of text, those of the bare loop %d: not the same calls", k, got, want)
 		}
 	}
@@ -157,11 +161,14 @@ func benchThroughput(t *testing.T, b *benchTable) {
 	plain := benchServe(t, benchSimCore, benchJob{Role: "sim"})
 	benchRun(t, benchStageCore, benchJob{Role: "bare", Sim: played, Exchanges: benchCalls, Concurrency: benchConcurrency}) // the first take
 	var fast, slow []benchRound
+	batches := []benchKind{{"interval", benchBatch}, {"always", benchBatch}}
 	for i := range benchRounds {
-		fast = append(fast, benchOneRound(t, played, benchKinds))
-		if i%2 == 0 {
-			slow = append(slow, benchOneRound(t, plain, []benchKind{{"interval", benchBatch}, {"always", benchBatch}}))
+		if i%2 == 1 {
+			fast = append(fast, benchOneRound(t, played, batches))
+			continue
 		}
+		fast = append(fast, benchOneRound(t, played, benchKinds))
+		slow = append(slow, benchOneRound(t, plain, batches))
 	}
 	benchCompare(t, b, "recorded answers", fast)
 	benchCompare(t, b, "simulator", slow)
@@ -171,22 +178,30 @@ func benchThroughput(t *testing.T, b *benchTable) {
 const benchThroughputGoal = 0.8
 
 func benchCompare(t *testing.T, b *benchTable, sim string, rounds []benchRound) {
-	b.note("throughput, "+sim+": bare loop", "%.0f calls/s, %.0f µs CPU each, simulator's core %.0f %% busy",
+	b.note("throughput, "+sim+": bare loop", "%.0f calls/s, %.0f µs CPU each, simulator's core %.0f %% busy; the loop waited %.0f %% of the time for its own",
 		benchMedian(rounds, func(r benchRound) float64 { return r.bare.rate() }),
 		benchMedian(rounds, func(r benchRound) float64 { return r.bare.cost() }),
-		benchMedian(rounds, func(r benchRound) float64 { return 100 * r.bare.simLoad() }))
+		benchMedian(rounds, func(r benchRound) float64 { return 100 * r.bare.simLoad() }),
+		benchMedian(rounds, func(r benchRound) float64 { return 100 * r.bare.Waited / r.bare.Seconds }))
 	for _, k := range benchKinds {
-		if _, ok := rounds[0].stage[k]; !ok {
+		var with []benchRound
+		for _, r := range rounds {
+			if _, ok := r.stage[k]; ok {
+				with = append(with, r)
+			}
+		}
+		if len(with) == 0 {
 			continue
 		}
-		ratio := benchMedian(rounds, func(r benchRound) float64 { return r.stage[k].rate() / r.bare.rate() })
-		cpu := benchMedian(rounds, func(r benchRound) float64 { return r.stage[k].cost() })
+		ratio := benchMedian(with, func(r benchRound) float64 { return r.stage[k].rate() / r.bare.rate() })
+		cpu := benchMedian(with, func(r benchRound) float64 { return r.stage[k].cost() })
+		waited := benchMedian(with, func(r benchRound) float64 { return 100 * r.stage[k].Waited / r.stage[k].Seconds })
 		what := "throughput, " + sim + ": " + k.String()
 		if k.batch == 1 {
-			b.note(what, "%.2f x bare, %.0f µs CPU each", ratio, cpu)
+			b.note(what, "%.2f x bare, %.0f µs CPU each, waited %.0f %%", ratio, cpu, waited)
 			continue
 		}
-		b.goal(t, ratio >= benchThroughputGoal, what, fmt.Sprintf(">= %.2f", benchThroughputGoal), "%.2f x bare, %.0f µs CPU each", ratio, cpu)
+		b.goal(t, ratio >= benchThroughputGoal, what, fmt.Sprintf(">= %.2f", benchThroughputGoal), "%.2f x bare, %.0f µs CPU each, waited %.0f %%", ratio, cpu, waited)
 	}
 }
 
@@ -239,7 +254,8 @@ func benchBacklog(t *testing.T, b *benchTable) {
 	what := fmt.Sprintf("backlog of %d / %d, %s: ", 10*benchCalls, benchCalls, benchKinds[0])
 	times := benchMedian(rounds, func(p pair) float64 { return p.ten.Whole / p.one.Whole })
 	memory := benchMedian(rounds, func(p pair) float64 { return float64(p.ten.PeakKB) / float64(p.one.PeakKB) })
-	b.goal(t, times <= timeGoal, what+"time", fmt.Sprintf("<= %.1f", timeGoal), "%.2f x", times)
+	b.goal(t, times <= timeGoal, what+"time", fmt.Sprintf("<= %.1f", timeGoal), "%.2f x; CPU of one trial %.2f x", times,
+		benchMedian(rounds, func(p pair) float64 { return p.ten.cost() / p.one.cost() }))
 	b.goal(t, memory <= memoryGoal, what+"peak memory", fmt.Sprintf("<= %.1f", memoryGoal), "%.2f x (VmHWM %.0f and %.0f MiB, the embedded server's included)", memory,
 		benchMedian(rounds, func(p pair) float64 { return float64(p.ten.PeakKB) / 1024 }), benchMedian(rounds, func(p pair) float64 { return float64(p.one.PeakKB) / 1024 }))
 }

@@ -45,10 +45,10 @@ type benchResult struct {
 	URL string
 	// Whole is the time from the start of the work to its end, in seconds; N the
 	// number of calls in the steady part, Seconds and CPU its time and the processor
-	// time of the process.
-	Whole        float64
-	N            int
-	Seconds, CPU float64
+	// time of the process, Waited how long it waited for its core, which others had.
+	Whole                float64
+	N                    int
+	Seconds, CPU, Waited float64
 	// Text is the number of bytes of all answers, Failed the number of calls that failed.
 	Text, Failed int
 	// PeakKB is the process's largest resident memory (VmHWM).
