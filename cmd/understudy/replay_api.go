@@ -41,7 +41,7 @@ func (s *backfillStatus) write(w io.Writer) {
 	if s.Failed {
 		again = ", failed ones again"
 	}
-	fmt.Fprintf(w, "backfill %s of %s, %s, %s%s: %d of %d, %s\n", s.ID, s.Candidate, s.State, span(s.Since, s.Until), again, s.Progress.Done, s.Planned, dollars(s.Progress.SpentUSD))
+	fmt.Fprintf(w, "backfill %s of %s, %s, %s%s: %d of %d, %s\n", s.ID, s.Candidate, s.State, span(s.Since, s.Until, "until it was ordered"), again, s.Progress.Done, s.Planned, dollars(s.Progress.SpentUSD))
 }
 
 func backfillPath(id string) string { return "/api/v1/backfills/" + url.PathEscape(id) }

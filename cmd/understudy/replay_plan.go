@@ -51,7 +51,7 @@ func writePlan(w io.Writer, p *replay.Plan) {
 	if len(p.Submodules) > 0 {
 		on = strings.Join(p.Submodules, ", ")
 	}
-	fmt.Fprintf(w, "%s on %s, stored %s\n", p.Candidate, on, span(p.Since, p.Until))
+	fmt.Fprintf(w, "%s on %s, stored %s\n", p.Candidate, on, span(p.Since, p.Until, "until now"))
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	line := func(n int, format string, a ...any) {
 		if n > 0 {
@@ -80,8 +80,9 @@ func writePlan(w io.Writer, p *replay.Plan) {
 	}
 }
 
-func span(since, until time.Time) string {
-	from, to := "from the store's beginning", "until now"
+// span says between which times; open stands for an end that is not given.
+func span(since, until time.Time, open string) string {
+	from, to := "from the store's beginning", open
 	if !since.IsZero() {
 		from = "since " + since.Format(time.RFC3339)
 	}
