@@ -50,11 +50,11 @@ func valueEnd(doc []byte, i int, open *[]byte) int {
 			return wordEnd(doc, i, "false")
 		case 'n':
 			return wordEnd(doc, i, "null")
-		default:
-			return numberEnd(doc, i)
 		case '[':
 			end = ']'
 		case '{':
+		default:
+			return numberEnd(doc, i)
 		}
 		if len(*open) == maxDepth {
 			return -1
