@@ -176,6 +176,15 @@ func (p *Panel) Charged() (day string, usd float64, ok bool) {
 	return "", 0, false
 }
 
+// Budgets are today's budgets of the judges, as this process has seen them in the last
+// quarter of a minute; none before it is ready.
+func (p *Panel) Budgets() []journal.Budget {
+	if l := p.ledger.Load(); l != nil {
+		return l.Budgets()
+	}
+	return nil
+}
+
 // budgetEvent logs that the judges' budget is nearly spent, or spent, and counts it.
 func (p *Panel) budgetEvent(e journal.BudgetEvent) {
 	p.log.Warn("budget of the day", "account", journal.AccountJudge, "scope", e.Scope, "percent", e.Percent, "charged_usd", e.ChargedUSD, "cap_usd", e.CapUSD)

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -66,22 +67,17 @@ func Reach(t Traffic, cells []journal.Cell, budgets []journal.Budget, now time.T
 	for i := range budgets {
 		b, total := &budgets[i], 0.0
 		for c, usd := range cost {
-			if pays(b, c) {
+			if b.Pays(c) {
 				total += usd
 			}
 		}
 		for c := range cost {
-			if pays(b, c) && total > 0 {
+			if b.Pays(c) && total > 0 {
 				reach[c] = min(reach[c], b.LeftUSD()/total)
 			}
 		}
 	}
 	return reach
-}
-
-// pays tells whether a cell spends from a budget of its account.
-func pays(b *journal.Budget, c journal.Cell) bool {
-	return (b.Endpoint == "" || b.Endpoint == c.Endpoint) && (b.Submodule == "" || b.Submodule == c.Submodule)
 }
 
 // sharesLife is how long a share of conversations is kept before it is worked out anew.
@@ -109,6 +105,16 @@ func (l *lane) reach(submodule string, now time.Time) float64 {
 		return v
 	}
 	return 1
+}
+
+// Reach is the share of the conversations of each cell that the day's budgets pay for, as
+// this process sees them; cells of which it is not known are not there.
+func (r *Replay) Reach(now time.Time) map[journal.Cell]float64 {
+	out := map[journal.Cell]float64{}
+	for _, p := range r.money {
+		maps.Copy(out, r.reaches(p, now))
+	}
+	return out
 }
 
 // reaches works out the shares of all of a purse's lanes.

@@ -25,7 +25,7 @@ type usual struct {
 
 func (u *usual) Due(time.Time) (float64, bool)              { return u.due, u.due >= 0 }
 func (u *usual) Rest(submodule string, _ time.Time) float64 { return u.rest[submodule] }
-func (u *usual) MeanUSD(c journal.Cell) (float64, bool) { return u.PerExchangeUSD(c) }
+func (u *usual) MeanUSD(c journal.Cell) (float64, bool)     { return u.PerExchangeUSD(c) }
 
 func (u *usual) PerExchangeUSD(c journal.Cell) (float64, bool) {
 	usd, ok := u.usd[c]
@@ -99,7 +99,7 @@ func TestReachKeepsEveryBudget(t *testing.T) {
 				if share < 0 || share > 1 {
 					t.Fatalf("%v: %v", c, share)
 				}
-				if pays(&budgets[i], c) {
+				if budgets[i].Pays(c) {
 					cost += share * u.usd[c] * u.rest[c.Submodule]
 				}
 			}

@@ -446,7 +446,11 @@ func TestPlanIsWhatHappens(t *testing.T) {
 	if !slices.Equal(p.Submodules, []string{"a/b"}) || p.First != 1 || p.Last == 0 {
 		t.Errorf("completed to %v, %d to %d", p.Submodules, p.First, p.Last)
 	}
-	job := b.order(func(job *journal.Backfill) { id := job.ID; *job = *p.Backfill(); job.ID, job.State = id, journal.BackfillRunning })
+	job := b.order(func(job *journal.Backfill) {
+		id := job.ID
+		*job = *p.Backfill()
+		job.ID, job.State = id, journal.BackfillRunning
+	})
 	b.start("one")
 	b.done(job.ID)
 	b.trials(len(all))

@@ -251,12 +251,9 @@ func (l *lane) cutShort(a *attempt) bool {
 		return false
 	}
 	a.call = longer
-	a.t.Attempts[len(a.t.Attempts)-1].Code = codeOwnLimit
+	a.t.Attempts[len(a.t.Attempts)-1].Code = journal.CodeOwnLimit
 	return true
 }
-
-// codeOwnLimit marks an attempt whose answer ended at a limit of ours.
-const codeOwnLimit = "own_limit"
 
 // backoff before attempt n+1: exponential with full jitter.
 func backoff(n int) time.Duration {

@@ -11,7 +11,7 @@ import (
 // deadLetters stores as such what the broker gives out no more, until ctx ends: after
 // many deliveries nothing was stored for it, as when it ends every process that takes it.
 func (r *Replay) deadLetters(ctx context.Context) error {
-	return r.j.DeadLetters(ctx, func(ctx context.Context, n *journal.DeadLetterNotice) error {
+	return r.j.DeadLetterNotices(ctx, func(ctx context.Context, n *journal.DeadLetterNotice) error {
 		for _, l := range r.lanes {
 			if l.name == n.Consumer {
 				return l.giveUp(ctx, n)

@@ -153,7 +153,7 @@ func (l *lane) status() LaneStatus {
 	allowed, busy := l.limit.state()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := LaneStatus{InFlight: busy, Concurrency: allowed, Proposals: slices.Clone(l.proposals)}
+	s := LaneStatus{InFlight: busy, Concurrency: allowed, Configured: l.c.Endpoint.Concurrency, Proposals: slices.Clone(l.proposals)}
 	if until := l.pausedUntil; time.Now().Before(until) {
 		s.PausedUntil, s.PausedFor = &until, l.pausedFor
 	}

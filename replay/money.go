@@ -50,6 +50,17 @@ func (p *purse) close(ctx context.Context) error {
 	return nil
 }
 
+// Budgets are today's budgets of candidates and controls, as this process has seen them
+// in the last quarter of a minute; none before it is ready.
+func (r *Replay) Budgets() (list []journal.Budget) {
+	for _, role := range []journal.Role{journal.RoleCandidate, journal.RoleControl} {
+		if l := r.money[role].ledger.Load(); l != nil {
+			list = append(list, l.Budgets()...)
+		}
+	}
+	return list
+}
+
 func (p *purse) spentToday() float64 {
 	if l := p.ledger.Load(); l != nil {
 		return l.SpentToday()

@@ -172,6 +172,8 @@ type LaneStatus struct {
 	// Concurrency is how many calls may be in flight now: what is configured, or less
 	// while the provider throttles.
 	Concurrency int `json:"concurrency"`
+	// Configured is how many are configured.
+	Configured int `json:"concurrency_configured"`
 	// Paused tells until when the lane waits, and why; empty when it works.
 	PausedUntil *time.Time `json:"paused_until,omitempty"`
 	PausedFor   string     `json:"paused_for,omitempty"`

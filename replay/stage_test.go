@@ -193,7 +193,7 @@ func TestUsualLimitCutsNoAnswer(t *testing.T) {
 		if tr.Finish != llm.FinishStop || tr.Usage.OutputTokens != 500 {
 			t.Fatalf("finish %s after %d tokens", tr.Finish, tr.Usage.OutputTokens)
 		}
-		if len(tr.Attempts) == 2 && tr.Attempts[0].Code != codeOwnLimit {
+		if len(tr.Attempts) == 2 && tr.Attempts[0].Code != journal.CodeOwnLimit {
 			t.Fatalf("attempts %+v", tr.Attempts)
 		}
 	}

@@ -32,6 +32,7 @@ func (p *process) openHandler() http.Handler {
 		p.waitWarm(r.Context())
 		writeJSON(w, p.status())
 	})
+	mux.HandleFunc("GET /api/v1/spend", p.spend)
 	mux.HandleFunc("GET /api/v1/report", p.report)
 	return mux
 }
@@ -172,6 +173,8 @@ func (p *process) export(w http.ResponseWriter, r *http.Request) {
 		err = p.exportExchanges(r.Context(), enc)
 	case "trials":
 		err = p.exportTrials(r.Context(), enc)
+	case "dead_letters":
+		err = p.exportDeadLetters(r.Context(), enc)
 	case "observations":
 		err = p.exportObservations(r.Context(), enc)
 	}

@@ -115,15 +115,54 @@ func writeLive(w io.Writer, ex *journal.Exchange) *llm.Response {
 }
 
 func writeTrial(w io.Writer, t *journal.Trial) {
+	if t.AttemptSet > 0 {
+		fmt.Fprintf(w, "attempt set %d; the one before was %s\n", t.AttemptSet, t.Replaces)
+	}
+	if t.LostAttempts > 0 {
+		fmt.Fprintf(w, "%s lost with the process that made it, and may have been billed\n", calls(t.LostAttempts))
+	}
 	if t.Disposition != journal.Tried {
 		fmt.Fprintf(w, "%s: %s\n", t.Disposition, t.Reason)
 	} else if n := len(t.Attempts); n > 0 {
 		last := t.Attempts[n-1]
 		fmt.Fprintf(w, "%s  %.0f ms%s  attempts %d%s\n", t.Model, last.LatencyMS, firstToken(last.TTFTMS), n, failure(t.Class))
+		writeAttempts(w, t.Attempts)
 		writeAnswer(w, t.Text, t.Refusal, t.ToolCalls)
+	}
+	if t.Divergence != "" {
+		fmt.Fprintf(w, "left the recorded path: %s\n", divergences[t.Divergence])
 	}
 	for _, g := range t.Gaps {
 		fmt.Fprintf(w, "gap %s (%s, %s): %s\n", g.Path, g.Severity, g.Action, g.Reason)
+	}
+}
+
+// divergences are the words for how a candidate left the recorded path.
+var divergences = map[journal.Divergence]string{
+	journal.DivergedNoCall:    "live called tools, and it answered",
+	journal.DivergedCall:      "live answered, and it called tools",
+	journal.DivergedTools:     "it called other tools than live, or another number",
+	journal.DivergedArguments: "it called live's tools with other arguments",
+}
+
+// writeAttempts prints what came of each call, where there was more than one.
+func writeAttempts(w io.Writer, attempts []journal.Attempt) {
+	if len(attempts) < 2 {
+		return
+	}
+	for i := range attempts {
+		a := &attempts[i]
+		fmt.Fprintf(w, "attempt %d: %s", i+1, a.Class)
+		if a.Measured() {
+			fmt.Fprintf(w, "  %.0f ms", a.LatencyMS)
+		}
+		if a.Status > 0 {
+			fmt.Fprintf(w, "  HTTP %d", a.Status)
+		}
+		if a.Code != "" {
+			fmt.Fprintf(w, "  %s", visible(a.Code))
+		}
+		fmt.Fprintln(w)
 	}
 }
 

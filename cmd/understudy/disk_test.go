@@ -231,7 +231,10 @@ func TestProxyStartsOnAFullDisk(t *testing.T) {
 		return closed(st) && st.Accounts.Pending == 0 && st.Accounts.Received == 10
 	})
 	p.askMany("room again ", 5)
-	eventually(t, 10*time.Second, "capturing goes on", func() bool { st := p.statusSoon(); return closed(st) && st.Accounts.Captured >= 10 && st.Accounts.Pending == 0 && st.Accounts.Received == 15 })
+	eventually(t, 10*time.Second, "capturing goes on", func() bool {
+		st := p.statusSoon()
+		return closed(st) && st.Accounts.Captured >= 10 && st.Accounts.Pending == 0 && st.Accounts.Received == 15
+	})
 	p.checkExported(p.statusSoon().Accounts.Captured)
 	if code := d.term(20 * time.Second); code != 0 {
 		t.Errorf("exit %d", code)

@@ -36,7 +36,6 @@ type trialLine struct {
 	ExchangeID string         `json:"exchange_id"`
 	Submodule  string         `json:"submodule"`
 	Candidate  string         `json:"candidate"`
-	AttemptSet int            `json:"attempt_set,omitempty"`
 	Class      llm.Class      `json:"class"`
 	Text       string         `json:"text"`
 	Refusal    string         `json:"refusal,omitempty"`
@@ -47,9 +46,39 @@ type trialLine struct {
 	LatencyMS  *float64       `json:"latency_ms"`
 	TTFTMS     *float64       `json:"ttft_ms"`
 	Attempts   int            `json:"attempts"`
-	Usage      *llm.Usage     `json:"usage"`
-	CostUSD    *float64       `json:"cost_usd"`
-	LagMS      float64        `json:"lag_ms"`
+	// AttemptList has the attempts one by one, first to last.
+	AttemptList []attemptLine `json:"attempt_list"`
+	// AttemptSet counts how often the exchange was taken up again after it had ended,
+	// LostAttempts calls whose process died before their answer was stored.
+	AttemptSet   int                `json:"attempt_set"`
+	LostAttempts int                `json:"lost_attempts"`
+	Divergence   journal.Divergence `json:"divergence,omitempty"`
+	ReasonCode   string             `json:"reason_code,omitempty"`
+	Usage        *llm.Usage         `json:"usage"`
+	CostUSD      *float64           `json:"cost_usd"`
+	LagMS        float64            `json:"lag_ms"`
+}
+
+// attemptLine is one attempt of a trial. LatencyMS is null where no answer was measured.
+type attemptLine struct {
+	Class     llm.Class `json:"class"`
+	LatencyMS *float64  `json:"latency_ms"`
+	Status    int       `json:"status,omitempty"`
+	Code      string    `json:"code,omitempty"`
+}
+
+// deadLetterLine is one line of export --what dead_letters. Its fields are a contract.
+type deadLetterLine struct {
+	ID         string       `json:"id"`
+	ExchangeID string       `json:"exchange_id"`
+	At         time.Time    `json:"at"`
+	Submodule  string       `json:"submodule"`
+	Candidate  string       `json:"candidate"`
+	Role       journal.Role `json:"role"`
+	AttemptSet int          `json:"attempt_set"`
+	ReasonCode string       `json:"reason_code"`
+	Reason     string       `json:"reason"`
+	StoredAt   time.Time    `json:"stored_at"`
 }
 
 // exportExchanges writes what this product's own proxies captured.
@@ -101,9 +130,13 @@ func (p *process) exportTrials(ctx context.Context, enc *json.Encoder) error {
 
 func newTrialLine(t *journal.Trial) trialLine {
 	l := trialLine{
-		ID: t.ID, ExchangeID: t.ExchangeID, Submodule: t.Submodule, Candidate: t.Candidate, AttemptSet: t.AttemptSet, Class: t.Class,
+		ID: t.ID, ExchangeID: t.ExchangeID, Submodule: t.Submodule, Candidate: t.Candidate, Class: t.Class,
 		Text: t.Text, Refusal: t.Refusal, ToolCalls: t.ToolCalls, Finish: string(t.Finish), Gaps: t.Gaps, Tier: t.Tier,
-		Attempts: len(t.Attempts), Usage: t.Usage, CostUSD: t.CostUSD, LagMS: t.LagMS,
+		Attempts: len(t.Attempts), AttemptList: []attemptLine{}, AttemptSet: t.AttemptSet, LostAttempts: t.LostAttempts, Divergence: t.Divergence, ReasonCode: t.ReasonCode,
+		Usage: t.Usage, CostUSD: t.CostUSD, LagMS: t.LagMS,
+	}
+	for i := range t.Attempts {
+		l.AttemptList = append(l.AttemptList, newAttemptLine(&t.Attempts[i]))
 	}
 	if l.ToolCalls == nil {
 		l.ToolCalls = []llm.ToolCall{}
@@ -115,6 +148,25 @@ func newTrialLine(t *journal.Trial) trialLine {
 		l.LatencyMS, l.TTFTMS = &t.Attempts[n-1].LatencyMS, t.Attempts[n-1].TTFTMS
 	}
 	return l
+}
+
+func newAttemptLine(a *journal.Attempt) attemptLine {
+	l := attemptLine{Class: a.Class, Status: a.Status, Code: a.Code}
+	if a.Measured() {
+		l.LatencyMS = &a.LatencyMS
+	}
+	return l
+}
+
+// exportDeadLetters writes the exchanges that were given up, and that no later attempt
+// set has taken up.
+func (p *process) exportDeadLetters(ctx context.Context, enc *json.Encoder) error {
+	return p.j.DeadLetters(ctx, func(t *journal.Trial) error {
+		return enc.Encode(deadLetterLine{
+			ID: t.ID, ExchangeID: t.ExchangeID, At: t.At, Submodule: t.Submodule, Candidate: t.Candidate, Role: t.Role,
+			AttemptSet: t.AttemptSet, ReasonCode: t.ReasonCode, Reason: t.Reason, StoredAt: t.StoredAt,
+		})
+	})
 }
 
 // exportObservations joins what the stream of verdicts holds. Where models judge, the

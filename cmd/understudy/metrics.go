@@ -6,8 +6,11 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/VictoriaMetrics/metrics"
+
+	"understudy/internal/journal"
 )
 
 // A metric is one line of docs/metrics.md.
@@ -51,10 +54,17 @@ var metricTable = []metric{
 	{"understudy_control_lost_attempts_total", "counter", "endpoint", "understudy_replay_lost_attempts_total for controls"},
 	{"understudy_control_yields_total", "counter", "endpoint", "understudy_replay_yields_total for controls"},
 	{"understudy_control_concurrency", "gauge", "endpoint", "understudy_replay_concurrency for controls"},
-	{"understudy_budget_events_total", "counter", "account, percent", "daily budgets that came to 80 or 100 percent, told by the process that found it; account is all (candidates), control or judge"},
 	{"understudy_control_paused", "gauge", "endpoint", "1 while the control is paused"},
 	{"understudy_control_in_flight", "gauge", "endpoint", "calls of the control under way"},
 	{"understudy_control_spent_today_usd", "gauge", "", "what this process spent on controls since 00:00 UTC"},
+
+	{"understudy_budget_cap_usd", "gauge", "account, endpoint, submodule", "today's budgets by this process's configuration; account is all (candidates), control or judge; endpoint or submodule stands with those that have one of their own inside it, so sum over neither"},
+	{"understudy_budget_charged_usd", "gauge", "account, endpoint, submodule", "what all processes have spent or hold of it, as this process saw it in the last 15 s"},
+	{"understudy_budget_lost_usd", "gauge", "account, endpoint, submodule", "of that, what calls may have cost that were in flight when their process died"},
+	{"understudy_budget_lost_calls", "gauge", "account, endpoint, submodule", "how many those are"},
+	{"understudy_budget_ended", "gauge", "account, endpoint, submodule", "1 once a call was refused for the day"},
+	{"understudy_budget_reach", "gauge", "account, endpoint, submodule", "share of the conversations still to come today that the budgets pay for; below 1 some are left out, drawn by their names; absent before it is known"},
+	{"understudy_budget_events_total", "counter", "account, percent", "daily budgets that came to 80 or 100 percent, told by the process that found it"},
 
 	{"understudy_judge_verdicts_total", "counter", "", "verdicts stored"},
 	{"understudy_judge_duplicates_total", "counter", "", "verdicts that were stored already"},
@@ -116,8 +126,52 @@ func (p *process) metrics(w http.ResponseWriter, _ *http.Request) {
 		}
 		fmt.Fprintf(w, "understudy_judge_spent_today_usd %g\n", panel.SpentToday())
 	}
+	p.budgetMetrics(w)
 	p.set.WritePrometheus(w)
 	metrics.WriteProcessMetrics(w)
+}
+
+// budgetMetrics shows the budgets that this process spends from.
+func (p *process) budgetMetrics(w io.Writer) {
+	var list []journal.Budget
+	workers := p.currentWorkers()
+	if workers.replay != nil {
+		list = append(list, workers.replay.Budgets()...)
+	}
+	if workers.panel != nil {
+		list = append(list, workers.panel.Budgets()...)
+	}
+	for i := range list {
+		b := &list[i]
+		labels := budgetLabels(b.Account, b.Endpoint, b.Submodule)
+		fmt.Fprintf(w, "understudy_budget_cap_usd%s %g\n", labels, b.CapUSD)
+		fmt.Fprintf(w, "understudy_budget_charged_usd%s %g\n", labels, b.ChargedUSD)
+		fmt.Fprintf(w, "understudy_budget_lost_usd%s %g\n", labels, b.LostUSD)
+		fmt.Fprintf(w, "understudy_budget_lost_calls%s %d\n", labels, b.LostCalls)
+		fmt.Fprintf(w, "understudy_budget_ended%s %d\n", labels, oneIf(b.Ended != nil))
+	}
+	if workers.replay == nil {
+		return
+	}
+	reach := workers.replay.Reach(time.Now())
+	for _, a := range spendAccounts {
+		for _, c := range p.config().cells(a.role) {
+			if share, ok := reach[c]; ok {
+				fmt.Fprintf(w, "understudy_budget_reach%s %g\n", budgetLabels(a.account, c.Endpoint, c.Submodule), share)
+			}
+		}
+	}
+}
+
+func budgetLabels(account, endpoint, submodule string) string {
+	labels := fmt.Sprintf("{account=%q", account)
+	if endpoint != "" {
+		labels += fmt.Sprintf(",endpoint=%q", endpoint)
+	}
+	if submodule != "" {
+		labels += fmt.Sprintf(",submodule=%q", submodule)
+	}
+	return labels + "}"
 }
 
 func oneIf(b bool) int {

@@ -53,15 +53,15 @@ var reportVerb = &verb{
 	},
 }
 
-var exportKinds = []string{"exchanges", "trials", "observations"}
+var exportKinds = []string{"exchanges", "trials", "observations", "dead_letters"}
 
 var exportVerb = &verb{
 	name: "export", short: "stored records as JSON lines",
-	args:     "--what exchanges|trials|observations [--config FILE]",
-	examples: "understudy export --what observations > observations.jsonl\nunderstudy export --what trials",
+	args:     "--what exchanges|trials|observations|dead_letters [--config FILE]",
+	examples: "understudy export --what observations > observations.jsonl\nunderstudy export --what trials\nunderstudy export --what dead_letters",
 	run: func(ctx context.Context, e *env, args []string) error {
 		e.withConfig()
-		what := e.flags.String("what", "", "exchanges, trials or observations")
+		what := e.flags.String("what", "", "exchanges, trials, observations or dead_letters")
 		if _, err := e.parse(args, 0, 0); err != nil {
 			return err
 		}

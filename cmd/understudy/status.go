@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -35,6 +36,8 @@ type StatusAccount struct {
 	// OwnOnly tells that this process does not read what others store: it shows its
 	// own proxy's accounts, and none of the candidates.
 	OwnOnly bool `json:"own_only,omitempty"`
+	// Reasons say by candidate why exchanges are not comparable, and how many.
+	Reasons map[string]map[string]int `json:"candidates_reasons"`
 	// Controls are the baselines that are asked again, by endpoint.
 	Controls map[string]journal.ControlBuckets `json:"controls,omitempty"`
 }
@@ -79,7 +82,7 @@ type BudgetStatus struct {
 func (p *process) status() Status {
 	cfg := p.config()
 	s := Status{Version: version(), At: time.Now().UTC(), Backfills: p.activeBackfills()}
-	s.Accounts = StatusAccount{Accounts: p.proxies.sum(p.capture), Ingested: p.accounts.Ingested(), Candidates: p.accounts.Candidates(), Controls: p.accounts.Controls()}
+	s.Accounts = StatusAccount{Accounts: p.proxies.sum(p.capture), Ingested: p.accounts.Ingested(), Candidates: p.accounts.Candidates(), Reasons: p.accounts.Reasons(), Controls: p.accounts.Controls()}
 	s.Accounts.OwnOnly = !p.books()
 	for _, sub := range cfg.Submodules {
 		for _, c := range sub.Candidates { // also without traffic
@@ -140,9 +143,11 @@ func (s *Status) write(w io.Writer) {
 		b := a.Candidates[name]
 		sum := b.Trial + b.NotComparable + b.OverBudget + b.DeadLetter + b.Expired + b.Pending
 		fmt.Fprintf(w, "%-28s %8d %8d %14d %11d %11d %8d %8d\n", name, sum, b.Trial, b.NotComparable, b.OverBudget, b.DeadLetter, b.Expired, b.Pending)
-		if lane, ok := s.Stages.Replay[name]; ok && lane.PausedFor != "" {
-			fmt.Fprintf(w, "  paused until %s: %s\n", lane.PausedUntil.UTC().Format(time.TimeOnly), lane.PausedFor)
+		writeReasons(w, a.Reasons[name])
+		if b.DeadLetter > 0 {
+			fmt.Fprintf(w, "  dead letters: understudy export --what dead_letters lists them, understudy replay --candidate %s tries them again\n", name)
 		}
+		writeLane(w, s.Stages.Replay[name])
 		if p := s.Stages.Replay[name].Proposals; len(p) > 0 {
 			fmt.Fprintf(w, "  its model refused what the family table says it takes; consider capabilities = [%s]\n", quotedList(p))
 		}
@@ -161,9 +166,7 @@ func (s *Status) write(w io.Writer) {
 	for _, name := range slices.Sorted(maps.Keys(a.Controls)) {
 		c := a.Controls[name]
 		fmt.Fprintf(w, "control %s: %d asked, %d not drawn, %d not comparable, %d over budget, %d dead letters\n", name, c.Trial, c.NotDrawn, c.NotComparable, c.OverBudget, c.DeadLetter)
-		if lane, ok := s.Stages.Control[name]; ok && lane.PausedFor != "" {
-			fmt.Fprintf(w, "  paused until %s: %s\n", lane.PausedUntil.UTC().Format(time.TimeOnly), lane.PausedFor)
-		}
+		writeLane(w, s.Stages.Control[name])
 	}
 	if b := s.Stages.ControlBudget; b != nil {
 		fmt.Fprintf(w, "budget of %s UTC: $%.4f of $%.2f is charged to controls\n", b.Day, b.ChargedUSD, b.CapUSD)
@@ -195,6 +198,42 @@ func (s *StoreStatus) write(w io.Writer) {
 		fmt.Fprint(w, ": it is full and NOTHING IS STORED until there is room again; delete what is not needed there")
 	}
 	fmt.Fprintln(w)
+}
+
+// reasonsShown is how many reasons stand in a line.
+const reasonsShown = 3
+
+// writeReasons says in a line why exchanges are not comparable, the most frequent first.
+func writeReasons(w io.Writer, reasons map[string]int) {
+	if len(reasons) == 0 {
+		return
+	}
+	codes := slices.SortedFunc(maps.Keys(reasons), func(a, b string) int {
+		return cmp.Or(cmp.Compare(reasons[b], reasons[a]), cmp.Compare(a, b))
+	})
+	var shown []string
+	others := 0
+	for i, code := range codes {
+		if i < reasonsShown {
+			shown = append(shown, fmt.Sprintf("%s %d", visible(code), reasons[code]))
+		} else {
+			others += reasons[code]
+		}
+	}
+	if others > 0 {
+		shown = append(shown, fmt.Sprintf("others %d", others))
+	}
+	fmt.Fprintf(w, "  not comparable: %s\n", strings.Join(shown, ", "))
+}
+
+// writeLane says what holds up an endpoint, where something does.
+func writeLane(w io.Writer, lane replay.LaneStatus) {
+	if lane.PausedFor != "" {
+		fmt.Fprintf(w, "  paused until %s: %s\n", lane.PausedUntil.UTC().Format(time.TimeOnly), lane.PausedFor)
+	}
+	if lane.Concurrency < lane.Configured {
+		fmt.Fprintf(w, "  %d calls at a time instead of %d: its provider throttles\n", lane.Concurrency, lane.Configured)
+	}
 }
 
 // quotedList writes words as a TOML array has them.

@@ -25,6 +25,11 @@ type Budget struct {
 // LeftUSD is what is not charged, never below 0.
 func (b *Budget) LeftUSD() float64 { return max(0, b.CapUSD-b.ChargedUSD) }
 
+// Pays tells whether a cell of the budget's account spends from it.
+func (b *Budget) Pays(c Cell) bool {
+	return (b.Endpoint == "" || b.Endpoint == c.Endpoint) && (b.Submodule == "" || b.Submodule == c.Submodule)
+}
+
 // budget is an entry of the bucket in the terms of its readers.
 func (a *account) budget(scope string) Budget {
 	b := Budget{CapUSD: inUSD(a.CapNano), ChargedUSD: inUSD(a.ChargedNano), LostUSD: inUSD(a.LostNano), LostCalls: a.LostCalls, Near: a.Near, Ended: a.Ended}

@@ -35,9 +35,9 @@ func (j *Journal) deadLetterStream() jetstream.StreamConfig {
 	}
 }
 
-// DeadLetters hands every notice to handle, shared by all processes, until ctx ends; an
+// DeadLetterNotices hands every notice to handle, shared by all processes, until ctx ends; an
 // error brings the notice back later.
-func (j *Journal) DeadLetters(ctx context.Context, handle func(context.Context, *DeadLetterNotice) error) error {
+func (j *Journal) DeadLetterNotices(ctx context.Context, handle func(context.Context, *DeadLetterNotice) error) error {
 	cons, err := j.open(ctx, StreamDeadLetters, durable("dead-letters", []string{advisories + ">"}, 64, 30*time.Second))
 	if err != nil {
 		return err

@@ -144,6 +144,14 @@ type Attempt struct {
 	Proposal string `json:"proposal,omitempty"`
 }
 
+// CodeOwnLimit marks an attempt whose answer ended at a limit of ours, which was then
+// taken away: the next attempt is no retry.
+const CodeOwnLimit = "own_limit"
+
+// Measured tells whether LatencyMS was measured: whoever was not reached, or did not
+// answer, has none.
+func (a *Attempt) Measured() bool { return a.LatencyMS > 0 }
+
 // A Side is one side of a comparison in numbers. Unknown values are nil.
 type Side struct {
 	LatencyMS *float64 `json:"latency_ms"`
