@@ -306,6 +306,37 @@ func TestBackfillOfAnotherConfiguration(t *testing.T) {
 	}
 }
 
+// A candidate of every sub-module has a backfill of every sub-module, and none of those
+// that its configuration leaves out.
+func TestBackfillOfAllSubmodules(t *testing.T) {
+	b := newBench(t, &scripted{answer: fine})
+	publish(t, b.j, 4, nil)
+	publishAs(t, b.j, "c/d", 4, nil)
+	publishAs(t, b.j, "e/f", 4, nil)
+	all := b.as(journal.RoleCandidate, "a/b")
+	all.Submodules, all.Wants = nil, func(s string) bool { return s != "e/f" }
+	daily := b.cfg.DailyUSD
+	b.cfg.DailyUSD = 0
+	_, stop := b.run("poor", nil, all)
+	b.trials(8)
+	stop()
+	b.cfg.DailyUSD = daily
+	order := &journal.Backfill{Candidate: b.ep.Name, Sample: 1}
+	r := b.planner(all)
+	if err := r.Complete(t.Context(), order); err != nil {
+		t.Fatal(err)
+	}
+	p, err := r.Plan(t.Context(), order)
+	if err != nil || p.InRange != 8 || p.ToTry != 8 || p.Submodules != nil {
+		t.Errorf("plan %+v, %v", p, err)
+	}
+	b.run("one", nil, all)
+	b.done(b.order(func(job *journal.Backfill) { job.Submodules = nil }).ID)
+	if n := b.client.calls.Load(); n != 8 {
+		t.Errorf("%d calls, want 8", n)
+	}
+}
+
 // Only the messages in range are tried.
 func TestBackfillKeepsToItsRange(t *testing.T) {
 	b := newBench(t, &scripted{answer: fine})

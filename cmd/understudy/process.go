@@ -42,7 +42,7 @@ type process struct {
 	mu      sync.Mutex // guards what a reload replaces
 	cfg     *Config
 	workers *workers
-	// backfills as they were last seen.
+	// backfills as they were last seen; nil before they were.
 	backfills []*journal.Backfill
 
 	// judgeFrom holds the stage judge back until it is closed; nil does not.
@@ -265,7 +265,7 @@ func (p *process) lastWorkers() *workers {
 func (p *process) settled(ctx context.Context) error {
 	for {
 		ok, err := p.caughtUp(ctx)
-		if err == nil && ok && p.resumed() {
+		if err == nil && ok && p.resumed() && (!p.books() || p.sawBackfills()) {
 			return nil
 		}
 		select {

@@ -261,10 +261,17 @@ func (p *process) watchBackfills(ctx context.Context) error {
 			}
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.backfills = list
+			p.backfills = append([]*journal.Backfill{}, list...)
 		})
 	})
 	return nil
+}
+
+// sawBackfills tells whether they have been read.
+func (p *process) sawBackfills() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.backfills != nil
 }
 
 // activeBackfills are those that are not over, from memory.

@@ -469,6 +469,12 @@ func TestBackfillThatNobodyWorksAt(t *testing.T) {
 	if !strings.Contains(s.Waiting, "one that runs the stage replay with the candidate llama-3.3 must be up") {
 		t.Error(s.Waiting)
 	}
+	if err := tn.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, _ := cli(t, "status", "--config", tn.config); !strings.Contains(out, "backfill "+id+" of llama-3.3, running") {
+		t.Errorf("status without a daemon:\n%s", out)
+	}
 }
 
 func (tn *town) admin() *admin { return newAdmin(tn.p.config()) }
