@@ -28,6 +28,7 @@ type figures struct {
 
 	lag      float64
 	lagCount int
+	tried    attemptFigures
 
 	judged judgedFigures
 	// worst are the worst so far, of conversations that have entered.
@@ -49,7 +50,7 @@ type sideFigures struct {
 }
 
 func newFigures() *figures {
-	return &figures{units: map[uint64]struct{}{}, failures: map[llm.Class]int{}, gaps: map[gapKey]int{}}
+	return &figures{units: map[uint64]struct{}{}, failures: map[llm.Class]int{}, gaps: map[gapKey]int{}, tried: newAttemptFigures()}
 }
 
 func (f *figures) pair(o *Observation) {
@@ -106,6 +107,7 @@ func (f *figures) ended(t *journal.Trial) {
 	case journal.Tried:
 		f.lag += t.LagMS
 		f.lagCount++
+		f.tried.add(t)
 		if t.Class != llm.ClassOK && t.Class != "" {
 			f.failures[t.Class]++
 		}

@@ -72,6 +72,10 @@ type Figures struct {
 	NotComparable, OverBudget, DeadLetter int
 	// LagMS is the mean time from an exchange to its trial's first call.
 	LagMS Number
+	// What the calls behind the trials looked like; none of it decides.
+	Attempts   AttemptFigures
+	Divergence DivergenceFigures
+	Lag        LagFigures
 }
 
 // A Volume is the traffic of a sub-module.
@@ -118,6 +122,7 @@ func (f *figures) show(control *controlFigures) Figures {
 		Costs: f.live.costs, Units: len(f.units), Gaps: sortGaps(f.gaps), Failures: maps.Clone(f.failures),
 		NotComparable: f.notComparable, OverBudget: max(0, f.overBudget), DeadLetter: max(0, f.deadLetter), LagMS: per(f.lag, f.lagCount),
 		Control: control.show(), ControlPairs: control.pairs, Judged: f.judged.show(control.scores), Worst: slices.Clone(f.worst),
+		Attempts: f.tried.attempts(), Divergence: f.tried.divergence(), Lag: f.tried.lag.show(),
 	}
 }
 

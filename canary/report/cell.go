@@ -38,6 +38,10 @@ type Cell struct {
 	DeadLetter    int               `json:"dead_letter"`
 	// LagMS is the mean time from an exchange to its trial.
 	LagMS canary.Number `json:"lag_ms"`
+	// Attempts, Divergence and Lag are of the trials and decide nothing.
+	Attempts   canary.AttemptFigures    `json:"attempts"`
+	Divergence canary.DivergenceFigures `json:"divergence"`
+	Lag        canary.LagFigures        `json:"lag"`
 	// Judged is what judge models said, nil where none is asked.
 	Judged *canary.JudgedFigures `json:"judged"`
 	// Expense is AI's share in the cost of a unit, for this sub-module alone; nil
@@ -64,6 +68,7 @@ func newCell(look *canary.CellLook, f *canary.Figures, v canary.Volume, s *canar
 		CellLook: *look, Live: f.Live, Trial: f.Trial, Again: f.Control, ControlPairs: f.ControlPairs, Gaps: f.Gaps,
 		Compared: f.Compared, Costs: f.Costs, Units: f.Units, Failures: f.Failures, LiveFailures: f.LiveFailures, Exchanges: v.Exchanges,
 		NotComparable: f.NotComparable, OverBudget: f.OverBudget, DeadLetter: f.DeadLetter, LagMS: f.LagMS, Worst: f.Worst,
+		Attempts: f.Attempts, Divergence: f.Divergence, Lag: f.Lag,
 	}
 	if c.Gaps == nil {
 		c.Gaps = []canary.GapCount{}

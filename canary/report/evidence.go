@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"understudy/canary"
 	"understudy/llm"
@@ -30,6 +31,7 @@ func (c *Cell) describe(d *document) {
 		return
 	}
 	c.sides(d)
+	c.calls(d)
 	c.failed(d)
 	c.scores(d)
 	if len(c.Gaps) > 0 {
@@ -118,6 +120,27 @@ func times(name string, live, control, trial canary.Times) [][]string {
 		{name + ", p95", ms(live.P95), ms(control.P95), ms(trial.P95), counted},
 		{name + ", p99", ms(live.P99), ms(control.P99), ms(trial.P99), counted},
 	}
+}
+
+// calls says in a line each what the calls behind the trials looked like.
+func (c *Cell) calls(d *document) {
+	var lines []string
+	if a := c.Attempts; a.Trials > 0 {
+		lines = append(lines, fmt.Sprintf("attempts: %s of %s needed a further call after a failed one; a first call that was answered took %s in the mean (%d)",
+			percent(a.RetriedShare), count(a.Trials, "trial"), ms(a.FirstLatencyMS), a.FirstAnswered))
+	}
+	if v := c.Divergence; v.Turns > 0 {
+		lines = append(lines, fmt.Sprintf("recorded path: left in %s of %s with tool calls, and in %s of %s",
+			percent(v.Share), count(v.Turns, "turn"), percent(v.ConversationShare), count(v.Conversations, "conversation")))
+	}
+	if l := c.Lag; l.Count > 0 {
+		lines = append(lines, fmt.Sprintf("lag behind the live call: p50 %s, p99 %s", lag(l.P50), lag(l.P99)))
+	}
+	d.list(lines)
+}
+
+func lag(ms canary.Number) string {
+	return span(time.Duration(float64(ms) * float64(time.Millisecond)))
 }
 
 // failed lists error rates by class.

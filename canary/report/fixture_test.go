@@ -81,6 +81,25 @@ func filled() *canary.Analyzer {
 	return a
 }
 
+// attempted gives a trial its calls: now and then a second one, and tools that are not
+// always live's.
+func attempted(tr *journal.Trial, i int, latency float64, failed bool) {
+	last := journal.Attempt{Class: llm.ClassOK, LatencyMS: latency}
+	if failed {
+		last = journal.Attempt{Class: llm.ClassTimeout, LatencyMS: 60_000}
+	}
+	if i%50 == 3 {
+		tr.Attempts = append(tr.Attempts, journal.Attempt{Class: llm.ClassOverloaded, Status: 503})
+	}
+	tr.Attempts = append(tr.Attempts, last)
+	if i%10 == 0 && !failed {
+		tr.ToolCalls = []llm.ToolCall{{Name: "book"}}
+		if i%40 == 0 {
+			tr.Divergence = journal.DivergedArguments
+		}
+	}
+}
+
 func answered(a *canary.Analyzer, x *journal.Exchange, i int, live float64, s side) {
 	tr := &journal.Trial{ExchangeID: x.ID, At: x.At, Source: x.Source, Submodule: x.Submodule, Candidate: s.name, Role: s.role, Conversation: x.Conversation,
 		Disposition: journal.Tried, Class: llm.ClassOK, LagMS: 250}
@@ -89,8 +108,12 @@ func answered(a *canary.Analyzer, x *journal.Exchange, i int, live float64, s si
 	if failed {
 		tr.Class, answer.Error, answer.Checks = llm.ClassTimeout, true, nil
 	}
+	attempted(tr, i, s.latency, failed)
 	if s.name == "llama-3.3-70b" && i%3 == 0 {
 		tr.Gaps = []llm.Gap{{Path: "/logit|bias", Severity: llm.Semantic}}
+	}
+	if i%60 == 0 {
+		tr.LagMS = 2500
 	}
 	if i == 299 && s.role == journal.RoleCandidate {
 		tr.Disposition = journal.NotComparable
