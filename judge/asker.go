@@ -42,9 +42,9 @@ type asker struct {
 	attempts int
 	ledger   *journal.Ledger
 	quota    *journal.Quota // shared with whoever else calls the model
-	slots    chan struct{} // one for each call that may run
-	rounds   chan struct{} // one for each pair whose money is set aside
-	cap      float64       // what a day allows
+	slots    chan struct{}  // one for each call that may run
+	rounds   chan struct{}  // one for each pair whose money is set aside
+	cap      float64        // what a day allows
 	counts   *counts
 	log      *slog.Logger
 
