@@ -384,3 +384,32 @@ func TestOverdraftIsCharged(t *testing.T) {
 		t.Errorf("charged $%v, want what was billed", usd(acc.ChargedNano))
 	}
 }
+
+// An entry of all the calls that it has room for fits into a message of any broker, and
+// the next call waits for room.
+func TestEntryHasRoomForManyCalls(t *testing.T) {
+	s := &site{t, openTest(t, testConfig(t))}
+	name := "a-name-of-an-endpoint-or-a-sub-module-that-is-as-long-as-it-may"
+	l := s.ledger("many", Caps{DailyUSD: 1e6, Endpoints: map[string]float64{name: 1e6}, Submodules: map[string]float64{name: 1e6}})
+	var last *Reservation
+	for range flightsMost {
+		id := NewID(time.Now())
+		r, _ := l.reserve(Spend{Endpoint: name, Submodule: name, Record: TrialSubject(name, name, id+id[:6])}, 0, nil)
+		last = r
+	}
+	if err := l.record(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	e, err := l.kv.Get(t.Context(), l.host.key)
+	if err != nil || len(e.Value()) > 1000<<10 {
+		t.Fatalf("an entry of %d bytes, %v", len(e.Value()), err)
+	}
+	t.Logf("%d calls: %d bytes", flightsMost, len(e.Value()))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := l.Reserve(ctx, Spend{Endpoint: name}, 0.1); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("one call more: %v", err)
+	}
+	last.Settle(0)
+	s.reserve(l, "one", 0.1)
+}

@@ -198,6 +198,11 @@ func (l *Ledger) Reserve(ctx context.Context, s Spend, usd float64) (*Reservatio
 func (l *Ledger) reserveFor(ctx context.Context, s Spend, usd float64, f *flight) (*Reservation, error) {
 	amount := nano(usd)
 	for {
+		if f == nil {
+			if err := l.roomForOne(ctx); err != nil {
+				return nil, err
+			}
+		}
 		r, short := l.reserve(s, amount, f)
 		if r != nil {
 			err := l.record(ctx)
@@ -221,6 +226,27 @@ func (l *Ledger) reserveFor(ctx context.Context, s Spend, usd float64, f *flight
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-wait:
+		}
+	}
+}
+
+// flightsMost is how many calls a host's entry has room for: it must fit into one message
+// of a broker with its default limit, a megabyte.
+const flightsMost = 2000
+
+// roomForOne waits until the host's entry has room for one more call.
+func (l *Ledger) roomForOne(ctx context.Context) error {
+	for {
+		l.mu.Lock()
+		full, freed := len(l.host.flights) >= flightsMost, l.freed
+		l.mu.Unlock()
+		if !full {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-freed:
 		}
 	}
 }

@@ -76,6 +76,7 @@ func (f *Flight) Done() {
 	f.l.mu.Lock()
 	defer f.l.mu.Unlock()
 	f.l.landed(f.f)
+	f.l.wake()
 }
 
 // Book settles a call by what came of it and gives what it cost. A call that was
