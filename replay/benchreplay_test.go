@@ -253,9 +253,25 @@ func benchBacklog(t *testing.T, b *benchTable) {
 	}
 	what := fmt.Sprintf("backlog of %d / %d, %s: ", 10*benchCalls, benchCalls, benchKinds[0])
 	times := benchMedian(rounds, func(p pair) float64 { return p.ten.Whole / p.one.Whole })
-	memory := benchMedian(rounds, func(p pair) float64 { return float64(p.ten.PeakKB) / float64(p.one.PeakKB) })
+	one, ten := benchApart(t, job, benchCalls), benchApart(t, job, 10*benchCalls)
+	memory := float64(ten.PeakKB) / float64(one.PeakKB)
 	b.goal(t, times <= timeGoal, what+"time", fmt.Sprintf("<= %.1f", timeGoal), "%.2f x; CPU of one trial %.2f x", times,
 		benchMedian(rounds, func(p pair) float64 { return p.ten.cost() / p.one.cost() }))
-	b.goal(t, memory <= memoryGoal, what+"peak memory", fmt.Sprintf("<= %.1f", memoryGoal), "%.2f x (VmHWM %.0f and %.0f MiB, the embedded server's included)", memory,
+	b.goal(t, memory <= memoryGoal, what+"peak memory, NATS elsewhere", fmt.Sprintf("<= %.1f", memoryGoal), "%.2f x (VmHWM %.0f and %.0f MiB)", memory,
+		float64(ten.PeakKB)/1024, float64(one.PeakKB)/1024)
+	b.note(what+"peak memory, embedded NATS", "%.2f x (VmHWM %.0f and %.0f MiB): the server's indexes of the trials are in it",
+		benchMedian(rounds, func(p pair) float64 { return float64(p.ten.PeakKB) / float64(p.one.PeakKB) }),
 		benchMedian(rounds, func(p pair) float64 { return float64(p.ten.PeakKB) / 1024 }), benchMedian(rounds, func(p pair) float64 { return float64(p.one.PeakKB) / 1024 }))
+}
+
+// benchApart works a backlog off whose NATS is a process of its own, so that the memory
+// is the stage's alone.
+func benchApart(t *testing.T, job benchJob, exchanges int) benchResult {
+	t.Helper()
+	benchReset(t, job.Sim)
+	job.Role, job.Dir, job.Sync, job.Instance, job.Exchanges = "stage", t.TempDir(), "interval", "apart", exchanges
+	job.URL = benchServe(t, benchSimCore, benchJob{
+		Role: "nats", Dir: t.TempDir(), Sync: "interval", Listen: benchFreeAddress(t), Exchanges: exchanges, Batch: benchBatch,
+	})
+	return benchRun(t, benchStageCore, job)
 }
