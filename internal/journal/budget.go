@@ -64,9 +64,9 @@ func (l *Ledger) Budgets() []Budget {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	day, list := l.today(), []Budget{}
-	for scope, limit := range l.limit {
+	for scope := range l.limit {
 		acc := l.seen[day+"."+scope]
-		acc.CapNano = limit
+		l.raise(day+"."+scope, &acc)
 		list = append(list, acc.budget(scope))
 	}
 	sortBudgets(list, func(b *Budget) *Budget { return b })
