@@ -236,5 +236,9 @@ func isTerminal(w any) bool {
 		return false
 	}
 	st, err := f.Stat()
-	return err == nil && st.Mode()&os.ModeCharDevice != 0
+	if err != nil || st.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull) // a character device as well, and nobody watches it
+	return err != nil || !os.SameFile(st, null)
 }
