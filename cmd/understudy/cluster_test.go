@@ -19,27 +19,28 @@ import (
 	"understudy/internal/journal"
 )
 
-// A cluster is three nats-server processes that are one JetStream.
+// A cluster is three nats-server processes that are one JetStream, with the shipped
+// configuration.
 type cluster struct {
 	t       testing.TB
+	seeds   seeds
 	brokers []*broker
 	js      jetstream.JetStream
 }
 
 func newCluster(t testing.TB) *cluster {
 	t.Helper()
-	c := &cluster{t: t}
+	keys, conf := newSeeds(t)
+	c := &cluster{t: t, seeds: keys}
 	var clients, routes []string
 	for range 3 {
-		clients, routes = append(clients, freePort(t)), append(routes, freePort(t))
+		clients, routes = append(clients, steadyPort(t)), append(routes, steadyPort(t))
 	}
 	for i, addr := range clients {
-		name := fmt.Sprint("n", i+1)
-		config := writeFile(t, name+".conf", fmt.Sprintf("server_name: %s\nlisten: %q\njetstream { store_dir: %q, max_file_store: 2GB, max_memory_store: 128MB, sync_interval: always }\n"+
-			"cluster { name: understudy, listen: %q, routes: [\"nats://%s\"] }\n", name, addr, t.TempDir(), routes[i], strings.Join(routes, `", "nats://`)))
-		c.brokers = append(c.brokers, newBroker(t, name, config, addr))
+		host := fmt.Sprintf("ROUTE_LISTEN: %q\nROUTES: [ \"nats://%s\" ]\n", routes[i], strings.Join(routes, `", "nats://`))
+		c.brokers = append(c.brokers, shippedBroker(t, "cluster.conf", fmt.Sprint("nats-", i+1), addr, host, conf))
 	}
-	c.js = dialNATS(t, c.urls())
+	c.js = keys.dial(t, c.urls(), "owner")
 	eventually(t, 30*time.Second, "the cluster has a leader", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -228,10 +229,8 @@ func leaderChanges(t *testing.T, requests int, pace time.Duration, streams ...st
 	c := newCluster(t)
 	s := newSplit(t, fmt.Sprintf("url = %q\nreplicas = 3\nsync = \"always\"", c.urls()), 20*time.Millisecond, 20*time.Millisecond)
 	s.extra = clusterSections
-	workers := s.start("replay,judge,canary", "")
-	phase("workers are ready")
-	front := s.start("capture", "")
-	phase("proxy is ready")
+	workers := s.start("replay,judge,canary", c.seeds.keysOf("owner")+"proxies = [\"edge-1\"]\n")
+	front := s.start("capture", c.seeds.keysOf("capture")+"create = false\nproxy = \"edge-1\"\n")
 	c.whole()
 	phase("cluster and processes are ready")
 
@@ -284,6 +283,11 @@ func leaderChanges(t *testing.T, requests int, pace time.Duration, streams ...st
 	}
 	phase("all is settled")
 	s.verifyStored(workers, l.sent)
+	for _, b := range c.brokers {
+		for _, v := range b.violations() {
+			t.Error(b.name, "violation", v)
+		}
+	}
 	phase("what is stored is read")
 	t.Logf("%d requests, %d failed; %d trials; %d calls paid", n, len(l.failed), n*len(splitModels), s.bedrockCalls())
 	return c, n * len(splitModels)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -112,6 +113,21 @@ func (b *broker) log() string {
 // url is where clients find the server.
 func (b *broker) url() string { return "nats://" + b.addr }
 
+// steadyPort gives a loopback address that is free and stays so: below the ports that
+// outgoing connections take, of which a cluster makes many.
+func steadyPort(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		addr := fmt.Sprint("127.0.0.1:", 20000+rand.IntN(12000))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
+	}
+	t.Fatal("no free port between 20000 and 32000")
+	return ""
+}
+
 // dialNATS connects to a server and ends the connection with the test.
 func dialNATS(t testing.TB, url string, opts ...nats.Option) jetstream.JetStream {
 	t.Helper()
@@ -130,7 +146,7 @@ func dialNATS(t testing.TB, url string, opts ...nats.Option) jetstream.JetStream
 // plainBroker is a server without users over a store of its own.
 func plainBroker(t testing.TB) *broker {
 	t.Helper()
-	addr := freePort(t)
+	addr := steadyPort(t)
 	config := writeFile(t, "nats.conf", fmt.Sprintf("server_name: plain\nlisten: %q\njetstream { store_dir: %q, max_file_store: 2GB, max_memory_store: 128MB, sync_interval: always }\n", addr, t.TempDir()))
 	return newBroker(t, "plain", config, addr)
 }

@@ -33,7 +33,7 @@ type split struct {
 
 func newSplit(t testing.TB, nats string, live, trial time.Duration) *split {
 	t.Helper()
-	s := &split{t: t, nats: nats, data: freePort(t)}
+	s := &split{t: t, nats: nats, data: steadyPort(t)}
 	for _, p := range []struct {
 		kind    sim.Kind
 		latency time.Duration
@@ -61,7 +61,7 @@ type part struct {
 // configure writes the configuration of a process; nats holds further keys of [nats].
 func (s *split) configure(nats string) *part {
 	s.t.Helper()
-	p := &part{admin: freePort(s.t)}
+	p := &part{admin: steadyPort(s.t)}
 	p.config = writeFile(s.t, "config.toml", fmt.Sprintf(`
 [nats]
 mode = "external"
@@ -77,6 +77,8 @@ mode = "off"
 listen = %q
 [replay]
 ack_wait = "5s"
+daily_usd = 1000
+control_daily_usd = 1000
 [canary]
 conversation_window = "100ms"
 min_span = "0s"

@@ -27,6 +27,11 @@ type Config struct {
 	// Create tells that this process makes the streams, buckets and stores, and
 	// brings them up to date; else they must be there (external).
 	Create bool `toml:"create"`
+	// Proxies are the names of all proxies whose user may not read exchanges: the
+	// process that makes the streams makes a reader of headers for each. Proxy is the
+	// name of this one, empty where it may read (external).
+	Proxies []string `toml:"proxies"`
+	Proxy   string   `toml:"proxy"`
 	// InboxPrefix is what the subjects begin with on which answers come; a user of
 	// its own prefix cannot listen to the answers of others (external).
 	InboxPrefix string `toml:"inbox_prefix"`
@@ -54,6 +59,7 @@ func DefaultConfig() Config {
 		Mode:        "embedded",
 		Dir:         "state",
 		Create:      true,
+		Proxies:     []string{},
 		InboxPrefix: "_INBOX",
 		Replicas:    1,
 		Sync:        "always",
@@ -89,6 +95,11 @@ func (c *Config) Validate() error {
 	}
 	if !inboxPrefix.MatchString(c.InboxPrefix) {
 		bad("inbox_prefix %q is not letters, digits, _ and -, in parts between dots", c.InboxPrefix)
+	}
+	for _, name := range append([]string{c.Proxy}, c.Proxies...) {
+		if name != "" && !proxyName.MatchString(name) {
+			bad("proxy %q is not 1 to 63 lower-case letters, digits, _ and -", name)
+		}
 	}
 	if c.Sync != "always" && c.Sync != "interval" {
 		bad("sync %q is unknown: \"always\" or \"interval\"", c.Sync)
@@ -128,6 +139,9 @@ func (c *Config) Validate() error {
 
 // inboxPrefix is what a prefix of subjects may be, without wildcards.
 var inboxPrefix = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+
+// proxyName is what may stand in the name of a durable.
+var proxyName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 func validURLs(list string) error {
 	if list == "" {

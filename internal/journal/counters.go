@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // PutCounters publishes a proxy's counters, so that every process can add the
@@ -22,33 +25,33 @@ func (j *Journal) PutCounters(ctx context.Context, instance string, counters any
 }
 
 // WatchCounters hands every proxy's counters to handle, those that are stored
-// first, then once an empty instance, then every change, until ctx ends.
+// first, then once an empty instance, then every change, until ctx ends. It reads the
+// bucket's stream as other streams are read: a watch of the client's own notices only
+// after a while that the server which ran it has gone.
 func (j *Journal) WatchCounters(ctx context.Context, handle func(instance string, data []byte)) error {
 	if err := j.WaitReady(ctx); err != nil {
 		return nil
 	}
-	kv, err := j.Bucket(ctx, BucketAccounts)
+	const stream, prefix = "KV_" + BucketAccounts, "$KV." + BucketAccounts + ".proxy."
+	stored, err := j.js.Stream(ctx, stream)
 	if err != nil {
-		return err
+		return classify("look at the counters", err)
 	}
-	w, err := kv.Watch(ctx, "proxy.*")
+	info, err := stored.Info(ctx, jetstream.WithSubjectFilter(prefix+"*"))
 	if err != nil {
-		return classify("watch counters", err)
+		return classify("look at the counters", err)
 	}
-	defer w.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case e, ok := <-w.Updates():
-			if !ok {
-				return classify("watch counters", ErrUnavailable)
-			}
-			if e == nil { // the stored ones are through
-				handle("", nil)
-				continue
-			}
-			handle(e.Key()[len("proxy."):], e.Value())
+	through := len(info.State.Subjects) == 0
+	if through {
+		handle("", nil)
+	}
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{prefix + "*"}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy}
+	return j.follow(ctx, stream, cfg, func(m *Message) error {
+		handle(strings.TrimPrefix(m.Subject, prefix), m.Data)
+		if !through && m.Behind == 0 {
+			through = true
+			handle("", nil)
 		}
-	}
+		return nil
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -29,8 +30,18 @@ const (
 	codeNoStorage         = 10047 // the server's storage limit
 	codeInsufficient      = 10023 // insufficient resources
 	codeAccountFull       = 10002 // the account's limit, which a full disk lowers
-	codeStreamOffline     = 10118 // not recovered, or not yet
 )
+
+// passing are the codes of a cluster that cannot say yet: it has no leader, or the same
+// message is on its way already and may come to be stored or not.
+var passing = []int{
+	10007, // no cluster assigned
+	10009, // not the leader
+	10118, // the stream is offline
+	10119, // the consumer is offline
+	10158, // a message of that id is in process
+	10164, // a message of that subject is in process
+}
 
 // noSpace tells that the server met a full disk, or a quota, in what it was asked.
 func noSpace(e *jetstream.APIError) bool {
@@ -41,7 +52,7 @@ func classifyAPI(api *jetstream.APIError, err error) error {
 	switch code := int(api.ErrorCode); {
 	case code == codeStoreFailed, code == codeNoStorage, code == codeInsufficient, code == codeAccountFull, noSpace(api):
 		return fmt.Errorf("%w: %w", ErrFull, err)
-	case api.Code == 503, code == codeStreamOffline: // also a server whose JetStream is off
+	case api.Code == 503, slices.Contains(passing, code): // also a server whose JetStream is off
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return err

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -124,52 +123,12 @@ func (j *Journal) Keep(ctx context.Context, what string, follow func(context.Con
 	}
 }
 
-// count is the number of records in an exchange message: of another publisher's
-// always one, of ours what its header says.
-func (m *Message) count() int { return countOf(m.Subject, m.Header) }
-
-// maxRecords bounds what a message is believed to hold.
-const maxRecords = 4096
-
-func countOf(subject string, header nats.Header) int {
-	if _, source, _ := SubjectOf(subject); source != SourceCapture {
-		return 1
-	}
-	if n, err := strconv.Atoi(header.Get(HeaderCount)); err == nil && n > 0 && n <= maxRecords {
-		return n
-	}
-	return 1
-}
-
 // Decode reads a JSON record.
 func (m *Message) Decode(record any) error {
 	if err := json.Unmarshal(m.Data, record); err != nil {
 		return fmt.Errorf("decode %s (message %d): %w", m.Subject, m.Seq, err)
 	}
 	return nil
-}
-
-// CountSince counts the records that the given proxy stored after message seq,
-// and gives the sequence of its last message there. Bodies are not read.
-func (j *Journal) CountSince(ctx context.Context, instance string, seq uint64) (records int, last uint64, err error) {
-	if err := j.usable("count exchanges"); err != nil {
-		return 0, 0, err
-	}
-	last = seq
-	end, err := j.LastSeq(ctx, StreamExchanges)
-	if err != nil || end <= seq {
-		return 0, last, err
-	}
-	cfg := jetstream.OrderedConsumerConfig{
-		HeadersOnly: true, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: seq + 1,
-	}
-	err = j.readAll(ctx, StreamExchanges, cfg, nil, func(m *Message) error {
-		if m.Header.Get(HeaderInstance) == instance {
-			records, last = records+m.count(), m.Seq
-		}
-		return nil
-	})
-	return records, last, err
 }
 
 // FollowFrom is Follow from the first message that was stored at the given time or

@@ -86,6 +86,10 @@ func (j *Journal) connect(ctx context.Context) error {
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) { j.reconnected(ctx, nc) }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if errors.Is(err, nats.ErrPermissionViolation) {
+				j.log.Error("NATS does not let this user do that; see deploy/nats/accounts.conf for the rights of each stage", "stage", "nats", "err", err)
+				return
+			}
 			j.log.Debug("NATS client", "stage", "nats", "err", err)
 		}),
 	}

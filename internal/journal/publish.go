@@ -80,8 +80,12 @@ func (j *Journal) fill(ctx context.Context, m *nats.Msg, id string, data []byte)
 	}
 	digest := sha256.Sum256(data)
 	name := hex.EncodeToString(digest[:16]) + "-" + id
-	if _, err := j.bodies.PutBytes(ctx, name, data); err != nil {
-		return classify("store object", err)
+	// An object of that name is whole and the same: the client would store it again
+	// and purge what it replaced.
+	if _, err := j.bodies.GetInfo(ctx, name); err != nil {
+		if _, err := j.bodies.PutBytes(ctx, name, data); err != nil {
+			return classify("store object", err)
+		}
 	}
 	m.Header.Set(HeaderObject, name)
 	return nil

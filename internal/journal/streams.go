@@ -47,7 +47,7 @@ func (j *Journal) ensure(ctx context.Context) error {
 		return err
 	}
 	j.streams, j.bodies = handles, bodies
-	return nil
+	return j.ensureHeadReaders(ctx)
 }
 
 // restore is ensure for streams that are in use: handles go by name and stay.

@@ -165,6 +165,7 @@ func TestConfigOfRights(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		"create is false": func(c *Config) { c.Create = false },
 		"inbox_prefix":    func(c *Config) { c.InboxPrefix = "_INBOX.>" },
+		"proxy":           func(c *Config) { c.Proxy = "a.b" },
 	} {
 		cfg := testConfig(t)
 		change(&cfg)
@@ -216,6 +217,81 @@ func TestReadingEndsWhereTheLastMessageIsGone(t *testing.T) {
 	cancel()
 	if err := j.Read(stopped, StreamExchanges, nil, func(*Message) error { return nil }); err == nil {
 		t.Error("a reading that was stopped says that it is complete")
+	}
+}
+
+// A proxy that may not read exchanges counts by the reader that was made for it, and
+// comes to the same as one that may.
+func TestCountByTheReaderOfHeaders(t *testing.T) {
+	addr := external(t, func(*server.Options) {})
+	cfg := externalConfig(t, addr)
+	cfg.Proxies = []string{"edge-1"}
+	owner := openTest(t, cfg)
+	if err := ready(owner, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	cfg = externalConfig(t, addr)
+	cfg.Create, cfg.Proxy = false, "edge-1"
+	proxy := openTest(t, cfg)
+	if err := ready(proxy, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	const n = 700 // more than one fetch gives
+	for i := range n {
+		e := exchange("a", 1)
+		if i%3 == 0 {
+			e.Instance = "proxy-2"
+		}
+		if _, err := owner.PublishExchanges(t.Context(), "a", []*Exchange{e, e}[:1+i%2]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last, _ := AppendExchange(nil, exchange("a", 1))
+	if _, err := owner.js.Publish(t.Context(), IngestSubject("other", "a"), last); err != nil {
+		t.Fatal(err)
+	}
+	for _, seq := range []uint64{0, 500, 10, n - 1, n, n + 1, n + 5} {
+		for _, instance := range []string{"proxy-1", "proxy-2", "proxy-3"} {
+			records, last, err := owner.CountSince(t.Context(), instance, seq)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r, l, err := proxy.CountSince(t.Context(), instance, seq); r != records || l != last || err != nil {
+				t.Errorf("%s since %d: %d, %d, %v; want %d, %d", instance, seq, r, l, err, records, last)
+			}
+		}
+	}
+	cfg.Dir, cfg.Proxy = t.TempDir(), "edge-2"
+	stranger := openTest(t, cfg)
+	if err := ready(stranger, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := stranger.CountSince(t.Context(), "proxy-1", 0); err == nil || !strings.Contains(err.Error(), "proxies") {
+		t.Errorf("a proxy without a reader counts: %v", err)
+	}
+}
+
+// What a cluster cannot say yet is no refusal: a record that is on its way would be
+// counted as dropped, and be stored.
+func TestAnswersThatAreNone(t *testing.T) {
+	for name, err := range map[string]error{
+		"id in process":      &jetstream.APIError{Code: 409, ErrorCode: 10158},
+		"subject in process": &jetstream.APIError{Code: 400, ErrorCode: 10164},
+		"no leader":          &jetstream.APIError{Code: 503, ErrorCode: 10008},
+		"no stream's leader": jetstream.ErrNoStreamResponse,
+	} {
+		if err := classify("store", err); !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrFull) || isSecond(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, err := range map[string]error{
+		"stored":      &jetstream.APIError{Code: 400, ErrorCode: 10071},
+		"full":        &jetstream.APIError{Code: 503, ErrorCode: 10077},
+		"not allowed": &jetstream.APIError{Code: 400, ErrorCode: 10060},
+	} {
+		if err := classify("store", err); errors.Is(err, ErrUnavailable) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
