@@ -173,7 +173,7 @@ func (w *workers) start(ctx context.Context) {
 	if w.learn != nil {
 		w.group.Go("regions", w.learn)
 	}
-	if w.p.config().NATS.Create && w.p.runs("canary") {
+	if nats := w.p.config().NATS; nats.Mode == "external" && nats.Create && w.p.runs("canary") {
 		w.group.Go("leases", w.makeLeases)
 	}
 	if w.replay != nil {

@@ -220,6 +220,33 @@ func TestReadingEndsWhereTheLastMessageIsGone(t *testing.T) {
 	}
 }
 
+// A reader whose server lags gives the last message that the server has, and says that
+// none follows. The reading knows better.
+func TestReadingGoesOnWhereItsServerLags(t *testing.T) {
+	j := openTest(t, testConfig(t))
+	seq, err := j.PublishExchanges(t.Context(), "a", []*Exchange{exchange("a", 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cons, err := j.streams[StreamExchanges].OrderedConsumer(t.Context(), jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := cons.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if meta, err := m.Metadata(); err != nil || meta.NumPending != 0 || meta.Sequence.Stream != seq {
+		t.Fatalf("%+v, %v", meta, err)
+	}
+	for end, want := range map[uint64]bool{seq: true, seq + 1: false} {
+		r := &reading{j: j, stream: StreamExchanges, end: end, handle: func(*Message) error { return nil }}
+		if done, err := r.take(t.Context(), m); done != want || err != nil {
+			t.Errorf("read %d of %d: done %v, %v", seq, end, done, err)
+		}
+	}
+}
+
 // A proxy that may not read exchanges counts by the reader that was made for it, and
 // comes to the same as one that may.
 func TestCountByTheReaderOfHeaders(t *testing.T) {
