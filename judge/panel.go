@@ -187,6 +187,6 @@ func (p *Panel) Budgets() []journal.Budget {
 
 // budgetEvent logs that the judges' budget is nearly spent, or spent, and counts it.
 func (p *Panel) budgetEvent(e journal.BudgetEvent) {
-	p.log.Warn("budget of the day", "account", journal.AccountJudge, "scope", e.Scope, "percent", e.Percent, "charged_usd", e.ChargedUSD, "cap_usd", e.CapUSD)
+	p.log.Warn(e.Sentence(), "account", e.Account, "scope", e.Scope, "percent", e.Percent, "charged_usd", e.ChargedUSD, "cap_usd", e.CapUSD)
 	p.counts.budget(e.Percent)
 }

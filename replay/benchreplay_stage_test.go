@@ -248,6 +248,9 @@ func benchStage(t *testing.T, job benchJob) (r benchResult, err error) {
 		return r, err
 	}
 	defer j.Close()
+	if err := j.WaitReady(t.Context()); err != nil { // of a NATS elsewhere
+		return r, err
+	}
 	c, err := benchCandidate(job)
 	if err != nil {
 		return r, err

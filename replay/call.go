@@ -97,7 +97,14 @@ func (l *lane) stop(ctx context.Context, a *attempt, s *stopped) (time.Duration,
 	case !errors.Is(s.err, journal.ErrOverBudget):
 		return 0, errors.Join(s.err, a.end())
 	case len(a.t.Attempts) == 0:
-		return 0, errors.Join(l.finish(ctx, a.t, journal.OverBudget, codeDay, "the call may cost more than the day's budget still holds"), a.end())
+		code, reason := codeDay, "the call may cost more than the day's budget still holds"
+		if errors.Is(s.err, journal.ErrTooDear) {
+			code, reason = codeTooDear, "the call may cost more than a whole day's budget"
+			l.tooDear.Do(func() {
+				l.log.Warn("a call may cost more than a whole day's budget; raise daily_usd, or lower the endpoint's max_output_tokens", "exchange_id", a.ex.ID)
+			})
+		}
+		return 0, errors.Join(l.finish(ctx, a.t, journal.OverBudget, code, reason), a.end())
 	case llm.Class(a.t.Class) == llm.ClassNetwork:
 		return l.pause(&llm.Error{Class: llm.ClassNetwork}), a.end()
 	}
@@ -147,29 +154,54 @@ func (l *lane) once(ctx context.Context, a *attempt) (*llm.Response, error) {
 	if left := a.pauseLeft(); left > 0 {
 		return nil, &stopped{wait: left}
 	}
-	money, err := l.reserve(ctx, a, bound)
-	if errors.Is(err, journal.ErrNotYet) {
-		return nil, &stopped{wait: l.hold(time.Minute, reasonSpread)}
+	if l.quota.Limited() {
+		return l.onceInQuota(ctx, a, bound)
 	}
+	money, err := l.reserve(ctx, a, bound) // before there is a slot, so that none waits for the broker
 	if err != nil {
-		return nil, &stopped{err: err}
+		return nil, l.unfunded(err)
 	}
 	if err := l.limit.acquire(ctx); err != nil {
 		money.Settle(0)
 		return nil, &stopped{err: err}
 	}
 	defer l.limit.release()
-	tokens := a.call.MaxInputTokens/4 + a.call.MaxOutputTokens
-	if err := l.quota.Take(ctx, tokens); err != nil {
-		money.Settle(0)
-		return nil, &stopped{err: err}
-	}
 	if left := a.pauseLeft(); left > 0 { // another call met a fault meanwhile
 		money.Settle(0)
+		return nil, &stopped{wait: left}
+	}
+	return l.ask(ctx, a, money, 0)
+}
+
+// onceInQuota is once for an endpoint with a quota: a call that waits for its turn stands
+// on no record, since it may wait for long.
+func (l *lane) onceInQuota(ctx context.Context, a *attempt, bound float64) (*llm.Response, error) {
+	if err := l.limit.acquire(ctx); err != nil {
+		return nil, &stopped{err: err}
+	}
+	defer l.limit.release()
+	tokens := a.call.MaxInputTokens/4 + a.call.MaxOutputTokens
+	if err := l.quota.Take(ctx, tokens); err != nil {
+		return nil, &stopped{err: err}
+	}
+	if left := a.pauseLeft(); left > 0 {
 		l.quota.Return(tokens)
 		return nil, &stopped{wait: left}
 	}
+	money, err := l.reserve(ctx, a, bound)
+	if err != nil {
+		l.quota.Return(tokens)
+		return nil, l.unfunded(err)
+	}
 	return l.ask(ctx, a, money, tokens)
+}
+
+// unfunded says that a call was not made for want of money.
+func (l *lane) unfunded(err error) *stopped {
+	if errors.Is(err, journal.ErrNotYet) {
+		return &stopped{wait: l.hold(time.Minute, reasonSpread)}
+	}
+	return &stopped{err: err}
 }
 
 // pauseLeft is how much longer the exchange waits for its first or next call. Where a

@@ -39,7 +39,7 @@ type Config struct {
 	// AckWait is the broker's redelivery time and the life of a claim. Both
 	// are renewed while a call runs.
 	AckWait time.Duration `toml:"ack_wait"`
-	// Prefetch is how many records an endpoint holds beyond its concurrency.
+	// Prefetch is how many exchanges an endpoint holds beyond its concurrency.
 	Prefetch int `toml:"prefetch"`
 	// DrainTimeout is how long calls in flight may take to end at a shutdown.
 	DrainTimeout time.Duration `toml:"drain_timeout"`
@@ -55,7 +55,7 @@ const (
 
 // DefaultConfig has the value of every key that may be left out.
 func DefaultConfig() Config {
-	return Config{DailyUSD: 25, ControlShare: 0.05, ControlDailyUSD: 10, Attempts: 3, OnLost: OnLostRetry, Windows: []string{}, MaxDeliver: 200, AllowedRegions: []string{}, AckWait: 30 * time.Second, Prefetch: 8, DrainTimeout: 5 * time.Second}
+	return Config{DailyUSD: 25, ControlShare: 0.05, ControlDailyUSD: 10, Attempts: 3, OnLost: OnLostRetry, Windows: []string{}, MaxDeliver: 1000, AllowedRegions: []string{}, AckWait: 30 * time.Second, Prefetch: 64, DrainTimeout: 5 * time.Second}
 }
 
 // Validate reports what is wrong with the section, all faults joined.

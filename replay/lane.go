@@ -31,16 +31,19 @@ type lane struct {
 	mu          sync.Mutex
 	pausedUntil time.Time
 	pausedFor   string
-	faults      int // our own faults in a row
+	fault       bool // of ours, and perhaps of this host alone
+	faults      int  // our own faults in a row
 	// proposals are changes of capabilities that refusals have suggested.
 	proposals []string
 
 	claims *journal.Claims
+	// tooDear says once that calls are bound above a day's budget.
+	tooDear sync.Once
 }
 
 func newLane(r *Replay, c Candidate) *lane {
 	n := c.Endpoint.Concurrency
-	l := &lane{r: r, c: c, limit: newLimit(n), ready: newLimit(n + max(2, n/8)), lengths: newLengths(), windows: r.windows}
+	l := &lane{r: r, c: c, limit: newLimit(n), ready: newLimit(n + max(2, n/4)), lengths: newLengths(), windows: r.windows}
 	l.name = journal.LaneName(c.Role, c.Endpoint.Name)
 	l.money, l.log = r.money[journal.RoleCandidate], r.log.With("candidate", c.Endpoint.Name)
 	if l.control() {
@@ -95,7 +98,7 @@ func (f *feed) run(ctx, work context.Context) {
 	if f.fetched != nil {
 		defer close(f.fetched)
 	}
-	hand := newHand(l.c.Endpoint.Concurrency + l.r.cfg.Prefetch)
+	hand := newHand(l.c.Endpoint.Concurrency + l.prefetch())
 	var cons *journal.Consumer
 	for ctx.Err() == nil {
 		if cons == nil {
@@ -129,10 +132,20 @@ func (f *feed) run(ctx, work context.Context) {
 	}
 }
 
+// prefetch is how many exchanges the lane holds beyond its concurrency: no more than two
+// seconds of its quota, since other hosts may have them.
+func (l *lane) prefetch() int {
+	n := l.r.cfg.Prefetch
+	if rpm := l.c.Endpoint.RPM; rpm > 0 {
+		n = min(n, max(1, rpm/30))
+	}
+	return n
+}
+
 // waits tells whether the lane takes nothing new at the moment.
 func (l *lane) waits() bool {
 	if left := closedFor(l.windows, time.Now()); left > 0 {
-		l.hold(min(left, time.Minute), reasonWindow)
+		l.hold(left, reasonWindow)
 	}
 	return l.pauseLeft() > 0
 }
@@ -162,6 +175,8 @@ func (l *lane) status() LaneStatus {
 
 // A hand is how many records a feed holds. A message may bring more than there is room
 // for: how many it has is known only then.
+//
+// Until it is known how many they have, they are taken to have sizeFirst.
 type hand struct {
 	most int
 
@@ -171,7 +186,11 @@ type hand struct {
 	freed chan struct{}
 }
 
-func newHand(most int) *hand { return &hand{most: most, size: 1, freed: make(chan struct{}, 1)} }
+func newHand(most int) *hand {
+	return &hand{most: most, size: sizeFirst, freed: make(chan struct{}, 1)}
+}
+
+const sizeFirst = 64
 
 // room waits until there is some and gives it in messages; false when ctx ends.
 func (h *hand) room(ctx context.Context) (messages int, ok bool) {

@@ -80,6 +80,9 @@ func (m *message) work(ctx context.Context) (again time.Duration, err error) {
 		if err != nil || again == 0 || elsewhere || m.f.halted() || time.Since(began)+again > holdMost {
 			return again, err
 		}
+		if m.f.l.faulty() { // it may be this host alone: others may have them at once
+			return min(again, time.Second), nil
+		}
 		if !sleep(ctx, again) {
 			return 0, ctx.Err()
 		}

@@ -38,7 +38,7 @@ func (p *purse) open(ctx context.Context, r *Replay) error {
 // budgetEvent logs that a budget is nearly spent, or spent, and counts it.
 func (r *Replay) budgetEvent(account string) func(journal.BudgetEvent) {
 	return func(e journal.BudgetEvent) {
-		r.log.Warn("budget of the day", "account", account, "scope", e.Scope, "percent", e.Percent, "charged_usd", e.ChargedUSD, "cap_usd", e.CapUSD)
+		r.log.Warn(e.Sentence(), "account", e.Account, "scope", e.Scope, "percent", e.Percent, "charged_usd", e.ChargedUSD, "cap_usd", e.CapUSD)
 		r.counter("understudy_budget_events_total", "account", account, "percent", strconv.Itoa(e.Percent)).Inc()
 	}
 }

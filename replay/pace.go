@@ -27,13 +27,16 @@ type window struct{ from, until int }
 func parseWindow(s string) (window, error) {
 	a, b, ok := strings.Cut(s, "-")
 	from, err1 := time.Parse("15:04", strings.TrimSpace(a))
+	if strings.TrimSpace(b) == "24:00" {
+		b = "00:00"
+	}
 	until, err2 := time.Parse("15:04", strings.TrimSpace(b))
 	if !ok || err1 != nil || err2 != nil {
 		return window{}, fmt.Errorf("%q is not a part of the day like \"20:00-06:00\" (UTC)", s)
 	}
 	w := window{from.Hour()*60 + from.Minute(), until.Hour()*60 + until.Minute()}
 	if w.from == w.until {
-		return window{}, fmt.Errorf("%q begins where it ends", s)
+		return window{}, fmt.Errorf("%q begins where it ends; without windows it is the whole day", s)
 	}
 	return w, nil
 }

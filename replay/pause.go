@@ -30,10 +30,19 @@ func (l *lane) pause(err *llm.Error) time.Duration {
 	wait = wait/2 + rand.N(wait/2+1) // jitter
 	wait = max(wait, min(err.RetryAfter, 10*time.Minute))
 	l.faults++
+	l.fault = err.Class != llm.ClassThrottled
 	l.pausedUntil, l.pausedFor = time.Now().Add(wait), err.Summary()+"; "+hint(err)
 	l.log.Warn("endpoint paused: this failure is no trial", "class", err.Class, "err", err.Summary(), "wait", wait.Round(time.Millisecond).String(), "hint", hint(err))
 	l.count("pauses", "class", string(err.Class))
 	return wait
+}
+
+// faulty tells whether the lane waits after a fault that may be this host's own, such as
+// credentials that it lacks.
+func (l *lane) faulty() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fault && time.Now().Before(l.pausedUntil)
 }
 
 // hold stops the lane for a reason that is no fault, and gives how long.
@@ -44,7 +53,7 @@ func (l *lane) hold(wait time.Duration, reason string) time.Duration {
 		if l.pausedFor != reason || time.Until(l.pausedUntil) <= 0 {
 			l.log.Info("endpoint waits", "reason", reason, "wait", wait.Round(time.Millisecond).String())
 		}
-		l.pausedUntil, l.pausedFor = until, reason
+		l.pausedUntil, l.pausedFor, l.fault = until, reason, false
 	}
 	return max(wait, time.Millisecond)
 }

@@ -22,6 +22,7 @@ const (
 	codeRefused     = "live_refused"
 	codeUntranslate = "untranslatable"
 	codeDay         = "daily_budget"
+	codeTooDear     = "call_above_budget"
 	codeShare       = "outside_share" // of conversations that the day's budget reaches for
 	codeUnpriced    = "unpriced_tier"
 	codeControl     = "control_share"

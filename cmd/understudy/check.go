@@ -63,6 +63,5 @@ func (c *Config) notes() []string {
 		notes = append(notes, note)
 	}
 	notes = append(notes, "texts are recorded as they are ([capture.redact] mode = \"off\"): restrict who may read the store")
-	notes = append(notes, "without --stages one process runs all stages; in production let capture be a process of its own")
 	return notes
 }

@@ -182,7 +182,7 @@ func (o *replayOrder) accept(plan *replay.Plan) error {
 		return nil
 	}
 	if !o.asks {
-		return fmt.Errorf("%w: %s Nobody can be asked here: --yes does so", errUsage, question)
+		return fmt.Errorf("%w: %s Nobody can be asked here; say --yes to have it done", errUsage, question)
 	}
 	fmt.Fprintf(o.e.stderr, "%s [y/N] ", question)
 	if agreed(o.in) {

@@ -36,7 +36,7 @@ func (b *SpendScope) name() string {
 }
 
 func (b *SpendBudget) writeRow(w io.Writer, name string) {
-	fmt.Fprintf(w, "%s\t%.2f\t%.4f\t%.4f\t%.4f\t%.4f\t%.4f\t%.4f\t%s\n", name, b.CapUSD, b.ChargedUSD, b.SettledUSD, b.ReservedUSD, b.HeldUSD, b.LostUSD, b.LeftUSD, b.state())
+	fmt.Fprintf(w, "%s\t%s\t%.4f\t%.4f\t%.4f\t%.4f\t%.4f\t%.4f\t%s\n", name, dollars(b.CapUSD), b.ChargedUSD, b.SettledUSD, b.ReservedUSD, b.HeldUSD, b.LostUSD, b.LeftUSD, b.state())
 }
 
 // state says since when a budget is near its end, or at it.
@@ -97,9 +97,9 @@ func (b *SpendBudget) writeForecast(w io.Writer, name string) {
 	switch {
 	case f == nil, f.USD == 0 && b.ChargedUSD == 0:
 	case f.ReachesCap:
-		fmt.Fprintf(w, "  %s: $%.2f if every conversation were asked; the cap of $%.2f is reached about %s\n", name, f.USD, b.CapUSD, clock(*f.At))
+		fmt.Fprintf(w, "  %s: %s if every conversation were asked; the cap of %s is reached about %s\n", name, dollars(f.USD), dollars(b.CapUSD), clock(*f.At))
 	default:
-		fmt.Fprintf(w, "  %s: $%.2f of $%.2f\n", name, f.USD, b.CapUSD)
+		fmt.Fprintf(w, "  %s: %s of %s\n", name, dollars(f.USD), dollars(b.CapUSD))
 	}
 }
 

@@ -161,7 +161,7 @@ func (s *Status) write(w io.Writer) {
 		}
 	}
 	if b := s.Stages.Budget; b != nil {
-		fmt.Fprintf(w, "\nbudget of %s UTC: $%.4f of $%.2f is charged to candidates\n", b.Day, b.ChargedUSD, b.CapUSD)
+		fmt.Fprintf(w, "\nbudget of %s UTC: $%.4f of %s is charged to candidates\n", b.Day, b.ChargedUSD, dollars(b.CapUSD))
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Controls)) {
 		c := a.Controls[name]
@@ -169,10 +169,10 @@ func (s *Status) write(w io.Writer) {
 		writeLane(w, s.Stages.Control[name])
 	}
 	if b := s.Stages.ControlBudget; b != nil {
-		fmt.Fprintf(w, "budget of %s UTC: $%.4f of $%.2f is charged to controls\n", b.Day, b.ChargedUSD, b.CapUSD)
+		fmt.Fprintf(w, "budget of %s UTC: $%.4f of %s is charged to controls\n", b.Day, b.ChargedUSD, dollars(b.CapUSD))
 	}
 	if b := s.Stages.JudgeBudget; b != nil {
-		fmt.Fprintf(w, "budget of %s UTC: $%.4f of $%.2f is charged to judges\n", b.Day, b.ChargedUSD, b.CapUSD)
+		fmt.Fprintf(w, "budget of %s UTC: $%.4f of %s is charged to judges\n", b.Day, b.ChargedUSD, dollars(b.CapUSD))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Stages.Judge)) {
 		switch j := s.Stages.Judge[name]; {

@@ -64,9 +64,27 @@ type Caps struct {
 // A BudgetEvent says that a day's budget is nearly spent (80), or no longer holds a
 // call that was asked of it (100).
 type BudgetEvent struct {
+	// Account is "candidates", "control" or "judge".
+	Account            string
 	Day, Scope         string
 	Percent            int
 	ChargedUSD, CapUSD float64
+}
+
+// accountWord is what people call an account.
+func accountWord(name string) string {
+	if name == AccountReplay {
+		return "candidates"
+	}
+	return name
+}
+
+// Sentence says what the event means.
+func (e *BudgetEvent) Sentence() string {
+	if e.Percent >= 100 {
+		return "the day's budget is spent: it cannot pay for one more call, and no further one is made today"
+	}
+	return "four fifths of the day's budget are charged"
 }
 
 // A purse is the local allowance of one scope on one day. free is below 0 where
@@ -96,6 +114,8 @@ type account struct {
 var (
 	// ErrOverBudget tells that the day's budget does not allow the call.
 	ErrOverBudget = errors.New("the day's budget is spent")
+	// ErrTooDear is ErrOverBudget of a call that may cost more than a whole day's budget.
+	ErrTooDear = fmt.Errorf("%w: the call may cost more than a whole day's", ErrOverBudget)
 	// ErrNotYet tells that the day's budget allows the call, but only later: it is
 	// spread over the day.
 	ErrNotYet = errors.New("what the day's budget allows until now is spent")
@@ -254,7 +274,10 @@ func (l *Ledger) roomForOne(ctx context.Context) error {
 // find looks for the money that a purse is short of, one caller at a time. A nil channel
 // says to try again now, another one when.
 func (l *Ledger) find(ctx context.Context, short shortage, amount int64) (<-chan struct{}, error) {
-	if amount > short.limit || l.isEnded(short.key) {
+	if amount > short.limit {
+		return nil, ErrTooDear
+	}
+	if l.isEnded(short.key) {
 		return nil, ErrOverBudget
 	}
 	if err := l.enter(ctx); err != nil {
@@ -513,7 +536,7 @@ func scopeOf(key string) string { return key[len(time.DateOnly)+1:] }
 // mark notes that a change brings the entry near its cap, and gives the event that the
 // change is.
 func (l *Ledger) mark(key string, before, acc *account) *BudgetEvent {
-	e := &BudgetEvent{Day: dayOf(key), Scope: scopeOf(key), ChargedUSD: float64(acc.ChargedNano) / 1e9, CapUSD: float64(acc.CapNano) / 1e9}
+	e := &BudgetEvent{Account: accountWord(l.name), Day: dayOf(key), Scope: scopeOf(key), ChargedUSD: float64(acc.ChargedNano) / 1e9, CapUSD: float64(acc.CapNano) / 1e9}
 	if before.Ended == nil && acc.Ended != nil {
 		e.Percent = 100
 		return e

@@ -33,6 +33,9 @@ func (j *Journal) NewQuota(key string, requestsPerMinute, tokensPerMinute int) *
 	return &Quota{j.newSchedule(key+"-requests", requestsPerMinute), j.newSchedule(key+"-tokens", tokensPerMinute)}
 }
 
+// Limited tells whether there is a limit at all.
+func (q *Quota) Limited() bool { return q.requests != nil || q.tokens != nil }
+
 // Take waits until a call of so many tokens may begin. It fails with the broker's error,
 // or with that of ctx.
 func (q *Quota) Take(ctx context.Context, tokens int) error {
