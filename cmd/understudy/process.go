@@ -109,6 +109,9 @@ func newBare(cfg *Config, stages []string, log *slog.Logger, who identify) (*pro
 	}
 	p := &process{log: log, stages: stages, set: metrics.NewSet(), start: time.Now(), j: j, cfg: cfg, who: who, warm: make(chan struct{})}
 	p.accounts = journal.NewAccounts(j, cfg.candidates)
+	if p.runs("replay") && !cfg.NATS.Create && !p.runs("canary") { // it may not read verdicts (docs/deploy.md)
+		p.accounts.LeaveJudgements()
+	}
 	p.proxies = newProxies()
 	p.workers, err = newWorkers(p, cfg)
 	if err != nil {

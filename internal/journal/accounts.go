@@ -25,7 +25,8 @@ type Buckets struct {
 // exchange for every candidate. It reads headers only and answers from memory,
 // so that it answers when NATS does not.
 type Accounts struct {
-	j *Journal
+	j        *Journal
+	unjudged bool
 
 	mu         sync.Mutex
 	candidates func(submodule string) []string
@@ -79,7 +80,7 @@ func (a *Accounts) Run(ctx context.Context) error {
 		fail := make(chan error, 4)
 		go func() { fail <- a.j.Follow(ctx, StreamExchanges, seen[0], true, a.exchange) }()
 		go func() { fail <- a.j.Follow(ctx, StreamTrials, seen[1], true, a.trial) }()
-		go func() { fail <- a.j.followSubject(ctx, StreamVerdicts, judgements, seen[2], a.judgement) }()
+		go func() { fail <- a.judgementsAfter(ctx, seen[2]) }()
 		go func() { fail <- a.expire(ctx) }()
 		err := <-fail
 		cancel()
@@ -89,6 +90,18 @@ func (a *Accounts) Run(ctx context.Context) error {
 		return err
 	})
 	return nil
+}
+
+// LeaveJudgements makes the accounts do without what judgements cost, for a process that
+// may not read them. It must be called before Run.
+func (a *Accounts) LeaveJudgements() { a.unjudged = true }
+
+func (a *Accounts) judgementsAfter(ctx context.Context, seq uint64) error {
+	if a.unjudged {
+		<-ctx.Done()
+		return nil
+	}
+	return a.j.followSubject(ctx, StreamVerdicts, judgements, seq, a.judgement)
 }
 
 func (a *Accounts) exchange(m *Message) error {
@@ -220,6 +233,9 @@ func (a *Accounts) CaughtUp(ctx context.Context) (bool, error) {
 		if seen < end {
 			return false, nil
 		}
+	}
+	if a.unjudged {
+		return true, nil
 	}
 	a.mu.Lock()
 	seen := a.seen[2]
