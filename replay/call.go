@@ -117,9 +117,7 @@ func (l *lane) tried(ctx context.Context, a *attempt) error {
 	if a.known {
 		a.t.CostUSD = &a.cost
 	}
-	if a.flight != nil {
-		a.t.BookedUSD, a.t.BookedBy = a.flight.Booked(), a.flight.BookedBy()
-	}
+	a.booked()
 	if u := a.t.Usage; u != nil && a.t.Class == llm.ClassOK {
 		l.lengths.saw(a.t.Submodule, u.OutputTokens)
 	}
@@ -128,6 +126,13 @@ func (l *lane) tried(ctx context.Context, a *attempt) error {
 		return err
 	}
 	return a.end()
+}
+
+// booked writes into the trial what the ledger has booked for its calls.
+func (a *attempt) booked() {
+	if a.flight != nil {
+		a.t.BookedUSD, a.t.BookedBy = a.flight.Booked(), a.flight.BookedBy()
+	}
 }
 
 // end takes the trial's flight off the record: nothing of it is unknown any more.
@@ -233,7 +238,7 @@ func (l *lane) reserve(ctx context.Context, a *attempt, bound float64) (*journal
 // ask makes the call and books it.
 func (l *lane) ask(ctx context.Context, a *attempt, money *journal.Reservation, tokens int) (*llm.Response, error) {
 	began := time.Now()
-	resp, err := l.c.Client.Do(ctx, a.call)
+	resp, err := l.do(ctx, a.call, money)
 	usd, sure := money.Book(&l.c.Rates, a.call.ServiceTier, resp, err)
 	a.cost, a.known = a.cost+usd, a.known && sure
 	class := llm.ClassOf(err)
@@ -248,6 +253,20 @@ func (l *lane) ask(ctx context.Context, a *attempt, money *journal.Reservation, 
 	if class == llm.ClassOK {
 		l.limit.worked()
 	}
+	return resp, err
+}
+
+// do makes the call. One that panics may have been billed: were its money not settled,
+// calls that find none free would wait for it for ever.
+func (l *lane) do(ctx context.Context, call *llm.Call, money *journal.Reservation) (resp *llm.Response, err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			money.SettleFull()
+		}
+	}()
+	resp, err = l.c.Client.Do(ctx, call)
+	returned = true
 	return resp, err
 }
 

@@ -50,6 +50,15 @@ func (p *purse) close(ctx context.Context) error {
 	return nil
 }
 
+// abandon closes the ledger of a stage that did not come to run; the next run opens it
+// anew.
+func (p *purse) abandon(ctx context.Context) error {
+	if l := p.ledger.Swap(nil); l != nil {
+		return l.Close(ctx)
+	}
+	return nil
+}
+
 // Budgets are today's budgets of candidates and controls, as this process has seen them
 // in the last quarter of a minute; none before it is ready.
 func (r *Replay) Budgets() (list []journal.Budget) {

@@ -96,6 +96,7 @@ func (r *Replay) Run(ctx context.Context) error {
 		return nil // stopped before NATS came
 	}
 	if opened, err := r.open(ctx); err != nil || !opened {
+		r.closeMoney(ctx, (*purse).abandon) // one may be open although the other is not
 		return err
 	}
 	r.watch(ctx)
@@ -111,14 +112,19 @@ func (r *Replay) Run(ctx context.Context) error {
 	}
 	wg.Go(func() { newBackfills(r).follow(ctx, work) })
 	wg.Wait()
+	r.closeMoney(ctx, (*purse).close)
+	return nil
+}
+
+// closeMoney closes the ledgers, also after ctx has ended.
+func (r *Replay) closeMoney(ctx context.Context, end func(*purse, context.Context) error) {
 	closing, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer done()
 	for _, p := range r.money {
-		if err := p.close(closing); err != nil {
+		if err := end(p, closing); err != nil {
 			r.log.Warn("unspent allowance stays charged for today", "account", p.account, "err", err)
 		}
 	}
-	return nil
 }
 
 // open opens the ledgers and the claims and reads what is rejected, trying again while

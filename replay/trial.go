@@ -38,10 +38,15 @@ func (m *message) try(ctx context.Context, i int) (again time.Duration, err erro
 	if m.f.job != nil {
 		t.Backfill = m.f.job.ID
 	}
+	a := &attempt{f: m.f, t: t, ex: ex}
 	defer func() {
 		if p := recover(); p != nil {
 			l.log.Error("panic while trying an exchange", "exchange_id", ex.ID, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			a.booked()
 			again, err = 0, l.finish(ctx, t, journal.DeadLetter, codePanic, "panic: this is a fault of understudy; the log has its stack")
+			if err == nil {
+				a.end()
+			}
 		}
 	}()
 	if l.control() {
@@ -67,7 +72,8 @@ func (m *message) try(ctx context.Context, i int) (again time.Duration, err erro
 	if again, err := m.f.admit(ctx, t, ex, d); again > 0 || err != nil || t.Disposition != "" {
 		return again, err
 	}
-	return l.call(ctx, &attempt{f: m.f, t: t, ex: ex, req: p.req, call: p.call})
+	a.req, a.call = p.req, p.call
+	return l.call(ctx, a)
 }
 
 // A prepared exchange is ready to be called, or has a disposition without that.

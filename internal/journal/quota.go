@@ -27,6 +27,14 @@ const quotaStretch = 250 * time.Millisecond
 // quotaMemory is how long tokens that a call did not need may be used by the next.
 const quotaMemory = time.Minute
 
+// quotaFarthest is how far ahead a schedule may be, beside a number of calls of the size
+// at hand: those that wait do not book more. What lies further ahead was written by a host whose clock was wrong, and would hold
+// every host up until then.
+const (
+	quotaFarthest = time.Hour
+	quotaWaiting  = 256
+)
+
 // NewQuota opens the quota of a model, by a key that names provider, region and model;
 // 0 of either is no limit, and a Quota without both never waits.
 func (j *Journal) NewQuota(key string, requestsPerMinute, tokensPerMinute int) *Quota {
@@ -157,7 +165,7 @@ func (s *schedule) stretch(ctx context.Context, n int) error {
 			}
 		}
 		begin := time.Now()
-		if state.Next.After(begin) {
+		if ahead := state.Next.Sub(begin); ahead > 0 && ahead <= quotaFarthest+time.Duration(quotaWaiting*float64(units)*s.every) {
 			begin = state.Next
 		}
 		state.Next = begin.Add(time.Duration(float64(units) * s.every))
