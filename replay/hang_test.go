@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/VictoriaMetrics/metrics"
+
 	"understudy/internal/journal"
 	"understudy/llm"
 )
@@ -46,7 +48,7 @@ func TestPanicLeavesNoMoneyReserved(t *testing.T) {
 // A stage that could not start leaves no open ledger behind: each keeps a loop running.
 func TestStageThatDoesNotStartClosesItsLedgers(t *testing.T) {
 	b := newBench(t, &scripted{answer: fine})
-	r := New(b.cfg, b.j, []Candidate{b.as(journal.RoleCandidate, "a/b")}, func(string) (llm.Rates, bool) { return llm.Rates{}, false }, "one", quiet(), nil)
+	r := New(b.cfg, b.j, []Candidate{b.as(journal.RoleCandidate, "a/b")}, func(string) (llm.Rates, bool) { return llm.Rates{}, false }, "one", quiet(), metrics.NewSet())
 	if err := r.money[journal.RoleCandidate].open(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}

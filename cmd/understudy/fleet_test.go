@@ -19,15 +19,14 @@ import (
 // A fleet is several processes with the stage replay at one NATS and one simulated
 // Bedrock, and the exchanges that they share.
 type fleet struct {
-	t       *testing.T
-	broker  *broker
-	sim     string // address of the simulator
-	config  string
-	j       *journal.Journal // the test's own eyes
-	procs   []*proc
-	kills   int
-	inHand  int // calls that may have been in flight at all kills together
-	history []string
+	t      *testing.T
+	broker *broker
+	sim    string // address of the simulator
+	config string
+	j      *journal.Journal // the test's own eyes
+	procs  []*proc
+	kills  int
+	inHand int // calls that may have been in flight at all kills together
 }
 
 const (
