@@ -44,6 +44,8 @@ type Ledger struct {
 	ended  map[string]bool    // accounts whose day's money is spent
 	spent  map[string]int64   // by day, whatever became of the purses
 
+	forgot string // the day on which old days were last forgotten; of maintain alone
+
 	stop context.CancelFunc
 	wait sync.WaitGroup
 }

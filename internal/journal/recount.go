@@ -12,8 +12,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// maintain keeps the host's entry fresh, gives back what lies idle, and counts the
-// allowances of dead hosts anew, until ctx ends.
+// maintain keeps the host's entry fresh, gives back what lies idle, counts the
+// allowances of dead hosts anew and forgets old days, until ctx ends.
 func (l *Ledger) maintain(ctx context.Context) {
 	tick := time.NewTicker(max(l.lease/60, 10*time.Millisecond))
 	defer tick.Stop()
@@ -31,7 +31,7 @@ func (l *Ledger) maintain(ctx context.Context) {
 			continue
 		}
 		if n%15 == 0 {
-			if err := errors.Join(l.recount(ctx), l.look(ctx)); err != nil {
+			if err := errors.Join(l.recount(ctx), l.look(ctx), l.forget(ctx)); err != nil {
 				l.log.Debug("count allowances anew", "account", l.name, "err", err)
 			}
 		}
