@@ -203,11 +203,19 @@ func (l *lane) onceInQuota(ctx context.Context, a *attempt, bound float64) (*llm
 
 // unfunded says that a call was not made for want of money.
 func (l *lane) unfunded(err error) *stopped {
+	if errors.Is(err, journal.ErrSubmoduleNotYet) {
+		return &stopped{wait: asideFor}
+	}
 	if errors.Is(err, journal.ErrNotYet) {
 		return &stopped{wait: l.hold(time.Minute, reasonSpread)}
 	}
 	return &stopped{err: err}
 }
+
+// asideFor is when exchanges come again that their sub-module's own budget does not pay
+// for yet. It is longer than a message is kept in hand, where it would take the room of
+// other sub-modules, which the endpoint goes on with.
+const asideFor = holdMost + time.Second
 
 // pauseLeft is how much longer the exchange waits for its first or next call. Where a
 // backfill was halted it is not begun, and what was begun goes on to its end.

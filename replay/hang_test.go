@@ -62,3 +62,25 @@ func TestStageThatDoesNotStartClosesItsLedgers(t *testing.T) {
 		t.Error("the ledger is open still")
 	}
 }
+
+type flat struct{}
+
+func (flat) Due(time.Time) (float64, bool)               { return 0.05, true }
+func (flat) Rest(string, time.Time) float64              { return 0 }
+func (flat) MeanUSD(journal.Cell) (float64, bool)        { return 0, false }
+func (flat) PerExchangeUSD(journal.Cell) (float64, bool) { return 0, false }
+
+// What a sub-module's own budget does not allow yet holds no other sub-module up.
+func TestSubmodulesBudgetHoldsNoOtherUp(t *testing.T) {
+	b := newBench(t, &scripted{answer: fine})
+	b.cfg.DailyUSD = 1000
+	c := b.as(journal.RoleCandidate, "")
+	c.Submodules, c.Wants = []string{"a/b", "c/d"}, func(string) bool { return true }
+	publishAs(t, b.j, "a/b", 8, nil)
+	all := publishAs(t, b.j, "c/d", 40, nil)
+	b.run("one", func(r *Replay) {
+		r.Spread(flat{}, []string{"a/b", "c/d"})
+		r.LimitSubmodules(map[string]float64{"a/b": 1}) // a call may cost 0.2, and 0.1 is due
+	}, c)
+	b.trials(len(all))
+}

@@ -19,6 +19,10 @@ const pairGap = 500 * time.Millisecond
 // then it was away or is held up by quotas, and does not rush to catch up.
 const slack = time.Minute
 
+// farthest is how far ahead an exchange may be due: a longer silence in what was
+// captured, or a time that makes no sense, begins the schedule anew as well.
+const farthest = 24 * time.Hour
+
 // A window is a part of every UTC day, from and until in minutes after midnight; it
 // may go over midnight.
 type window struct{ from, until int }
@@ -107,7 +111,7 @@ func (p *pace) due(ctx context.Context, at time.Time) (time.Time, error) {
 			p.anchor, p.until = anchor, p.now().Add(anchorLife)
 		}
 		due := p.anchor.Wall.Add(time.Duration(float64(at.Sub(p.anchor.Event)) / p.speed))
-		if p.anchor.Speed == p.speed && p.now().Sub(due) < slack {
+		if p.anchor.Speed == p.speed && p.now().Sub(due) < slack && due.Sub(p.now()) < farthest {
 			return due, nil
 		}
 		p.until = time.Time{} // whatever comes of it, the stored one counts

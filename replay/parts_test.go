@@ -187,6 +187,12 @@ func TestPaceKeepsTheRhythm(t *testing.T) {
 	if got := due(b, 30*time.Minute); got != 5*time.Minute {
 		t.Errorf("after an outage the rhythm is not kept: %s", got)
 	}
+	for _, odd := range []time.Duration{-50 * 365 * 24 * time.Hour, 0, 365 * 24 * time.Hour, 0} {
+		if got := due(a, odd); got != 0 {
+			t.Errorf("a time that makes no sense holds the lane up for %s", got)
+		}
+		clock = clock.Add(2 * anchorLife)
+	}
 }
 
 func TestUsualLengths(t *testing.T) {

@@ -121,6 +121,8 @@ var (
 	// ErrNotYet tells that the day's budget allows the call, but only later: it is
 	// spread over the day.
 	ErrNotYet = errors.New("what the day's budget allows until now is spent")
+	// ErrSubmoduleNotYet is an ErrNotYet of a sub-module's own budget: others may go on.
+	ErrSubmoduleNotYet = fmt.Errorf("sub-module: %w", ErrNotYet)
 )
 
 // exactly stands for no limit: what was spent is booked, and no cap changes that.
@@ -310,6 +312,9 @@ func (l *Ledger) find(ctx context.Context, short shortage, amount int64) (<-chan
 	}
 	if later {
 		return after(ctx, 50*time.Millisecond+rand.N(100*time.Millisecond)), nil
+	}
+	if _, _, submodule := scopeNames(scopeOf(short.key)); share < 1 && submodule != "" {
+		return nil, ErrSubmoduleNotYet
 	}
 	if share < 1 {
 		return nil, ErrNotYet
