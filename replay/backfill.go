@@ -19,7 +19,9 @@ type backfills struct {
 	running map[string]*running
 	// ended are those that are over and whose durable this process has ended.
 	ended map[string]bool
-	wait  sync.WaitGroup
+	// through are those whose last look said so; of the one goroutine that looks.
+	through map[string]bool
+	wait    sync.WaitGroup
 }
 
 // running is the feed of one backfill in this process.
@@ -33,7 +35,7 @@ type running struct {
 const backfillLook = time.Second
 
 func newBackfills(r *Replay) *backfills {
-	return &backfills{r: r, running: map[string]*running{}, ended: map[string]bool{}}
+	return &backfills{r: r, running: map[string]*running{}, ended: map[string]bool{}, through: map[string]bool{}}
 }
 
 // follow starts and stops feeds as backfills are ordered, paused, resumed and
@@ -194,9 +196,12 @@ const endedLong = time.Hour
 // finish ends a backfill whose last message is through.
 func (b *backfills) finish(ctx context.Context, job *journal.Backfill) error {
 	_, through, err := b.r.j.BackfillLeft(ctx, job)
-	if err != nil || !through {
+	before := b.through[job.ID]
+	b.through[job.ID] = through && err == nil
+	if err != nil || !through || !before { // twice: a durable that was just made may not know yet
 		return err
 	}
+	delete(b.through, job.ID)
 	job.State = journal.BackfillDone
 	if err := b.r.j.PutBackfill(ctx, job); errors.Is(err, journal.ErrContested) {
 		return nil // paused, cancelled or ended by somebody else

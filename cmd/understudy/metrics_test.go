@@ -26,6 +26,7 @@ func TestMetricsDocumented(t *testing.T) {
 	http.Get(tn.url() + "/v1/models")
 	tn.settled(2)
 	eventually(t, 10*time.Second, "a look was made", func() bool { return strings.Contains(scrape(t, tn), "understudy_canary_pairs{") })
+	eventually(t, 10*time.Second, "the control was asked", func() bool { return strings.Contains(scrape(t, tn), "understudy_control_trials_total{") })
 
 	documented := map[string]bool{}
 	for _, m := range metricTable {

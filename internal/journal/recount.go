@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -181,29 +183,47 @@ func readHosts(ctx context.Context, kv jetstream.KeyValue, filter string) (list 
 	return list, err
 }
 
+// readQuiet is how long nothing more may come after what a bucket held: an entry that is
+// written anew while it is read comes behind the others.
+const readQuiet = 20 * time.Millisecond
+
 // readEntries reads the entries that the ledger's bucket holds now.
 func readEntries(ctx context.Context, kv jetstream.KeyValue, filter string, read func(jetstream.KeyValueEntry) error) error {
-	w, err := kv.Watch(ctx, filter, jetstream.IgnoreDeletes())
+	w, err := kv.Watch(ctx, filter)
 	if err != nil {
 		return classify("read the ledger's entries", err)
 	}
 	defer w.Stop()
-	for {
+	last := map[string]jetstream.KeyValueEntry{}
+	var quiet <-chan time.Time // once all that there were have come
+	for through := false; !through; {
 		select {
 		case <-ctx.Done():
 			return classify("read the ledger's entries", ctx.Err())
+		case <-quiet:
+			through = true
 		case e, ok := <-w.Updates():
 			if !ok {
 				return fmt.Errorf("read the ledger's entries: %w", ErrUnavailable)
 			}
-			if e == nil {
-				return nil
+			if e != nil {
+				last[e.Key()] = e
 			}
-			if err := read(e); err != nil {
-				return fmt.Errorf("decode the ledger's entry %s: %w", e.Key(), err)
+			if e == nil {
+				quiet = time.After(readQuiet)
 			}
 		}
 	}
+	for _, key := range slices.Sorted(maps.Keys(last)) {
+		e := last[key]
+		if e.Operation() != jetstream.KeyValuePut {
+			continue
+		}
+		if err := read(e); err != nil {
+			return fmt.Errorf("decode the ledger's entry %s: %w", key, err)
+		}
+	}
+	return nil
 }
 
 // others tells whether money of an account may come back from other hosts: they hold
