@@ -92,9 +92,6 @@ func New(cfg Config, j *journal.Journal, candidates []Candidate, baseline func(s
 // Run works until ctx ends, then lets calls in flight end for the drain
 // timeout, gives back what is in hand and returns.
 func (r *Replay) Run(ctx context.Context) error {
-	if err := r.j.WaitReady(ctx); err != nil {
-		return nil // stopped before NATS came
-	}
 	if opened, err := r.open(ctx); err != nil || !opened {
 		r.closeMoney(ctx, (*purse).abandon) // one may be open although the other is not
 		return err
@@ -130,6 +127,9 @@ func (r *Replay) closeMoney(ctx context.Context, end func(*purse, context.Contex
 // open opens the ledgers and the claims and reads what is rejected, trying again while
 // NATS is away; false without an error when ctx ended meanwhile.
 func (r *Replay) open(ctx context.Context) (bool, error) {
+	if err := r.j.WaitReady(ctx); err != nil {
+		return false, nil // stopped before NATS came
+	}
 	for {
 		var errs []error
 		for _, p := range r.money {

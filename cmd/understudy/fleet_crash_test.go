@@ -35,7 +35,7 @@ func TestCrashOfBudget(t *testing.T) {
 	time.Sleep(time.Duration(200+rand.IntN(1500)) * time.Millisecond)
 	f.procs[3].kill()
 	f.procs = append(f.procs[:3], f.procs[4:]...)
-	f.kills, f.inHand = 1, fleetConcurrency*len(fleetModels)
+	f.kills, f.inHand = 1, fleetOnRecord*len(fleetModels)
 	f.settle(exchanges*len(fleetModels), 4*time.Minute)
 	f.verify(exchanges, dailyUSD)
 	_, by, _ := f.trials()
