@@ -35,8 +35,8 @@ const (
 	// answer: those in flight, and those for which money is set aside. All of them have
 	// been made where NATS was away before the kill.
 	fleetOnRecord = fleetConcurrency + fleetConcurrency/4
-	fleetInput       = 1.0 // USD per million tokens
-	fleetOutput      = 2.0
+	fleetInput    = 1.0 // USD per million tokens
+	fleetOutput   = 2.0
 )
 
 var fleetModels = []string{"meta.llama3-70b-instruct-v1:0", "anthropic.claude-3-5-sonnet-20240620-v1:0"}
