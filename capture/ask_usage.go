@@ -91,7 +91,7 @@ func (p *passage) answered(ctx context.Context, ask *usageAsk, res *http.Respons
 // fault is the client's.
 func (p *passage) repeat(ctx context.Context, original *http.Request, refused int) (*http.Response, error) {
 	p.markSent(time.Now())
-	res, err := p.s.transport.RoundTrip(original.WithContext(ctx))
+	res, err := p.to.transport.RoundTrip(original.WithContext(ctx))
 	if err != nil || res.StatusCode < 200 || res.StatusCode > 299 {
 		p.c.meters.usage[usageRepeated].Inc()
 		return res, err

@@ -95,9 +95,7 @@ func (c *Capture) Reload(cfg Config, upstreams []Upstream, known func(submodule 
 	}
 	c.settings.Store(s)
 	c.budget.limit.Store(s.memory)
-	if s.transport != before.transport {
-		before.transport.CloseIdleConnections()
-	}
+	before.transports.closeIdle(s.transports)
 	return nil
 }
 
@@ -122,7 +120,7 @@ func (c *Capture) Passed() map[string]int64 { return c.meters.passedByPath() }
 // be published by then is counted as dropped. Let the server finish its streams
 // before. Run is called once.
 func (c *Capture) Run(ctx context.Context) error {
-	defer func() { c.settings.Load().transport.CloseIdleConnections() }()
+	defer func() { c.settings.Load().transports.closeIdle(nil) }()
 	var parse, rest sync.WaitGroup
 	for range workers {
 		parse.Go(c.work)

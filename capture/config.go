@@ -21,9 +21,18 @@ type Config struct {
 	// Sample is the share of traffic that is recorded, 0 to 1, drawn by unit
 	// or conversation: whole ones or nothing. 0 turns recording off.
 	Sample float64 `toml:"sample"`
-	// TrustedClients are the addresses and CIDRs whose X-Understudy-* headers
-	// count. From everybody else they are ignored.
+	// TrustedClients are the clients whose X-Understudy-* headers count: addresses,
+	// CIDRs, "token:env:NAME" and "token:file:PATH" for what a client sends as
+	// X-Understudy-Token, "mtls" and "mtls:NAME" for client certificates. From
+	// everybody else the headers are ignored.
 	TrustedClients []string `toml:"trusted_clients"`
+	// TLSCert and TLSKey are the files, in PEM form, with which the data port
+	// speaks TLS; both empty: plain HTTP. They are read again at a reload.
+	TLSCert string `toml:"tls_cert"`
+	TLSKey  string `toml:"tls_key"`
+	// ClientCA is a file of authorities whose client certificates are accepted:
+	// who shows one may be a trusted client ("mtls").
+	ClientCA string `toml:"client_ca"`
 	// AnswerTimeout is how long an upstream may take to begin its answer; 0
 	// waits as long as the client does. A stream that has begun has no limit.
 	AnswerTimeout time.Duration `toml:"answer_timeout"`
@@ -84,11 +93,16 @@ func (c *Config) Validate() error {
 	if !(c.Sample >= 0 && c.Sample <= 1) {
 		bad("sample is %v; it is a share from 0 to 1", c.Sample)
 	}
+	if _, err := certificates(c); err != nil {
+		errs = append(errs, err)
+	}
 	if c.AnswerTimeout < 0 {
 		bad("answer_timeout is negative; 0 waits as long as the client does")
 	}
-	if _, err := parseTrusted(c.TrustedClients); err != nil {
+	if t, err := parseTrusted(c.TrustedClients); err != nil {
 		errs = append(errs, err)
+	} else if len(t.names) > 0 && c.ClientCA == "" {
+		bad("trusted_clients: \"mtls\" needs client_ca, which says whose certificates are believed")
 	}
 	if _, err := compilePointers("conversation_pointers", c.ConversationPointers); err != nil {
 		errs = append(errs, err)

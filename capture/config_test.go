@@ -2,6 +2,7 @@ package capture
 
 import (
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,8 +26,8 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 		"sample":                     {func(c *Config) { c.Sample = 1.5 }, "sample is 1.5; it is a share from 0 to 1"},
 		"timeout":                    {func(c *Config) { c.AnswerTimeout = -1 }, "answer_timeout is negative"},
 		"trusted network":            {func(c *Config) { c.TrustedClients = []string{"10.0.0.0/8", "::1", "fe80::1"} }, ""},
-		"trusted token":              {func(c *Config) { c.TrustedClients = []string{"token:env:X"} }, "token reference, which this build does not know"},
-		"trusted name":               {func(c *Config) { c.TrustedClients = []string{"app.internal"} }, "neither an address"},
+		"trusted token":              {func(c *Config) { c.TrustedClients = []string{"token:env:X"} }, "holds no token"},
+		"trusted name":               {func(c *Config) { c.TrustedClients = []string{"app.internal"} }, "is no address"},
 		"pointer":                    {func(c *Config) { c.UnitPointers = []string{"unit"} }, "unit_pointers: \"unit\" is not a JSON Pointer"},
 		"empty rule":                 {func(c *Config) { c.Rules = []Rule{{Submodule: "a"}} }, "rule 1: it has no condition"},
 		"rule without sub-module":    {func(c *Config) { c.Rules = []Rule{{Path: "/a"}} }, "rule 1: submodule \"\" is not"},
@@ -61,7 +62,8 @@ func TestUpstreamSaysWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { expect(t, tc.up.Validate(), tc.want) })
 	}
-	_, err := compileUpstreams([]Upstream{{Name: "a", BaseURL: "https://h"}, {Name: "b", BaseURL: "https://i"}})
+	none := func(*Upstream) (*http.Transport, error) { return nil, nil }
+	_, err := compileUpstreams([]Upstream{{Name: "a", BaseURL: "https://h"}, {Name: "b", BaseURL: "https://i"}}, none)
 	expect(t, err, `match "" is also that of "a"`)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -133,18 +134,25 @@ func start(t testing.TB, upstream string, rc rigConfig) *rig {
 		rc.adjust(c)
 	}
 	r.Capture = c
-	server := httptest.NewUnstartedServer(nil)
-	server.Config = NewServer(c.Handler(), log)
-	server.Start()
-	r.url = server.URL
+	data, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.url = "http://" + data.Addr().String()
+	if c.TLS() != nil {
+		r.url = "https://" + data.Addr().String()
+	}
+	server := NewServer(c.Handler(), c.TLS(), log)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(data) }()
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- c.Run(ctx) }()
 	var once sync.Once
 	r.stop = func() {
 		once.Do(func() {
-			server.CloseClientConnections()
 			server.Close()
+			<-served
 			cancel()
 			if err := <-ran; err != nil {
 				t.Errorf("Run: %v", err)

@@ -34,7 +34,7 @@ type labels struct {
 // ownHeader is the value of one of our headers, where the client is trusted.
 func (t *take) ownHeader(name string) string {
 	v := t.header.Get(name)
-	if v == "" || !t.settings.trusted.has(t.remote) {
+	if v == "" || !t.settings.trusted.trusts(t.remote, t.header.Get(headerToken), t.tls) {
 		return ""
 	}
 	return v

@@ -44,7 +44,7 @@ func (p *passage) pass(w http.ResponseWriter, r *http.Request) {
 	ctx, settled := forwardInformational(r.Context(), w)
 	p.markSent(time.Now())
 	p.c.meters.overhead.Update(p.sent.Sub(p.arrived).Seconds())
-	res, err := p.s.transport.RoundTrip(out.WithContext(ctx))
+	res, err := p.to.transport.RoundTrip(out.WithContext(ctx))
 	if ask != nil {
 		res, err = p.answered(ctx, ask, res, err)
 	}

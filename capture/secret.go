@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -70,7 +71,7 @@ func keyedHex(key []byte, purpose string, data []byte) string {
 }
 
 // credentialHeaders carry what a caller proves itself with.
-var credentialHeaders = []string{"Authorization", "Api-Key", "X-Api-Key", "Ocp-Apim-Subscription-Key", "Proxy-Authorization", "Cookie"}
+var credentialHeaders = []string{"Authorization", "Api-Key", "X-Api-Key", "Ocp-Apim-Subscription-Key", "Proxy-Authorization", "Cookie", headerToken}
 
 // minCredential is the length from which a credential is looked for in texts: a
 // shorter one would be found in ordinary words.
@@ -119,6 +120,9 @@ func caller(key []byte, h http.Header, remote string) []byte {
 	if list := credentials(h); len(list) > 0 {
 		return keyed(key, "caller", []byte(strings.Join(list, "\n")))
 	}
-	host, _, _ := strings.Cut(remote, ":")
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		host = remote
+	}
 	return keyed(key, "address", []byte(host))
 }

@@ -49,7 +49,7 @@ func (c *Capture) begin(s *settings, r *http.Request, path string, to *target, a
 	}
 	t := &take{
 		budget: &c.budget, maxBody: s.maxBody, settings: s,
-		at: arrived, method: r.Method, path: path, upstream: to.name, header: r.Header, remote: r.RemoteAddr,
+		at: arrived, method: r.Method, path: path, upstream: to.name, header: r.Header, remote: r.RemoteAddr, tls: r.TLS,
 	}
 	t.charge(takeOverhead) // drops the take where there is no room
 	return t

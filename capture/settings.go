@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -19,7 +20,8 @@ type settings struct {
 	unit         []pointer
 	targets      []target
 	known        func(submodule string) bool
-	transport    *http.Transport
+	transports   transports
+	tls          *tls.Config // of the data port, nil for plain HTTP
 	askUsage     bool
 	usageRefused sync.Map // the *target that do not take include_usage
 }
@@ -30,12 +32,22 @@ func compile(cfg Config, upstreams []Upstream, known func(string) bool, before *
 		return nil, fmt.Errorf("[capture]: %w", err)
 	}
 	s := &settings{sample: cfg.Sample, maxBody: int64(cfg.MaxBody), memory: int64(cfg.Memory), known: known, askUsage: cfg.AskUsage}
-	var errs [5]error
+	var errs [6]error
 	s.trusted, errs[0] = parseTrusted(cfg.TrustedClients)
 	s.rules, errs[1] = compileRules(cfg.Rules)
 	s.conversation, errs[2] = compilePointers("conversation_pointers", cfg.ConversationPointers)
 	s.unit, errs[3] = compilePointers("unit_pointers", cfg.UnitPointers)
-	s.targets, errs[4] = compileUpstreams(upstreams)
+	s.transports = transports{}
+	old := transports(nil)
+	if before != nil {
+		old = before.transports
+	}
+	s.targets, errs[4] = compileUpstreams(upstreams, func(u *Upstream) (*http.Transport, error) {
+		return s.transports.connect(u, cfg.AnswerTimeout, old)
+	})
+	if s.tls, errs[5] = certificates(&cfg); before != nil && (s.tls == nil) != (before.tls == nil) {
+		errs[5] = errors.New("[capture] tls_cert: TLS is switched on or off by a restart, not by a reload")
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
@@ -44,11 +56,6 @@ func compile(cfg Config, upstreams []Upstream, known func(string) bool, before *
 	}
 	if s.known == nil {
 		s.known = func(string) bool { return true }
-	}
-	if before != nil && before.transport.ResponseHeaderTimeout == cfg.AnswerTimeout {
-		s.transport = before.transport // keeps its open connections
-	} else {
-		s.transport = newTransport(cfg.AnswerTimeout)
 	}
 	return s, nil
 }

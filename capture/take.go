@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"crypto/tls"
 	"net/http"
 	"sync"
 	"time"
@@ -36,6 +37,7 @@ type take struct {
 	upstream string
 	header   http.Header // the request's
 	remote   string
+	tls      *tls.ConnectionState
 	settings *settings
 	status   int
 	answer   http.Header // the answer's, nil where none came

@@ -34,7 +34,7 @@ func (p *passage) upgrade(w http.ResponseWriter, r *http.Request) {
 				}
 			}
 		},
-		Transport:     p.s.transport,
+		Transport:     p.to.transport,
 		FlushInterval: -1,
 		ErrorLog:      slog.NewLogLogger(p.c.log.Handler(), slog.LevelDebug),
 		ErrorHandler:  func(w http.ResponseWriter, r *http.Request, err error) { p.fail(w, r, nil, err) },

@@ -1,8 +1,10 @@
 package capture
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -22,6 +24,12 @@ type Upstream struct {
 	// Match is the path prefix, by whole segments, whose requests come here;
 	// of several the longest wins. Empty takes everything else.
 	Match string `toml:"match"`
+	// HTTP2 uses HTTP/2 where the upstream offers it: many requests over one
+	// connection. Without it each request in flight has a connection of its own.
+	HTTP2 bool `toml:"http2"`
+	// CAFile holds certificate authorities in PEM form that are believed besides
+	// the system's.
+	CAFile string `toml:"ca_file"`
 }
 
 // Validate reports what is wrong with the section, all faults joined.
@@ -49,6 +57,11 @@ func (u *Upstream) Validate() error {
 	if u.Match != "" && !strings.HasPrefix(u.Match, "/") {
 		bad("match %q is not a path prefix: it begins with /", u.Match)
 	}
+	if u.CAFile != "" {
+		if _, _, err := authorities(u.CAFile, x509.NewCertPool()); err != nil {
+			bad("ca_file: %w", err)
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -59,22 +72,24 @@ type target struct {
 	// without a slash at its end.
 	scheme, host, prefix string
 	match                string
+	transport            *http.Transport
 }
 
 // compileUpstreams puts the longest match first.
-func compileUpstreams(list []Upstream) ([]target, error) {
+func compileUpstreams(list []Upstream, connect func(*Upstream) (*http.Transport, error)) ([]target, error) {
 	var out []target
 	var errs []error
 	for i := range list {
 		u := &list[i]
 		b, err := url.Parse(u.BaseURL)
-		if err = errors.Join(u.Validate(), err); err != nil {
+		transport, failed := connect(u)
+		if err = errors.Join(u.Validate(), err, failed); err != nil {
 			errs = append(errs, fmt.Errorf("upstream %q: %w", u.Name, err))
 			continue
 		}
 		t := target{
 			name: u.Name, scheme: b.Scheme, host: b.Host,
-			prefix: strings.TrimSuffix(b.EscapedPath(), "/"), match: strings.TrimSuffix(u.Match, "/"),
+			prefix: strings.TrimSuffix(b.EscapedPath(), "/"), match: strings.TrimSuffix(u.Match, "/"), transport: transport,
 		}
 		for _, o := range out {
 			if o.match == t.match {

@@ -165,9 +165,9 @@ func (p *process) run(ctx context.Context, reload func() (*Config, error)) error
 	p.currentWorkers().start(background)
 
 	live := daemon.NewGroup(background, p.log)
-	var server *http.Server
+	var server *capture.Server
 	if p.capture != nil {
-		server = capture.NewServer(p.capture.Handler(), p.log)
+		server = capture.NewServer(p.capture.Handler(), p.capture.TLS(), p.log)
 		live.Go("capture", p.capture.Run)
 		side.Go("data", func(context.Context) error { return ignoreClosed(server.Serve(p.data)) })
 		side.Go("counters", p.publishCounters)
@@ -203,7 +203,7 @@ func (p *process) run(ctx context.Context, reload func() (*Config, error)) error
 	return errors.Join(failed, side.Stop())
 }
 
-func (p *process) drain(server *http.Server) {
+func (p *process) drain(server *capture.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), p.config().Admin.DrainTimeout)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
