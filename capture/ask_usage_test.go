@@ -611,7 +611,7 @@ func TestClientThatLeavesAnAskedStream(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 		close(released)
-	}), rigConfig{cfg: askingUsage})
+	}), rigConfig{cfg: func(c *Config) { askingUsage(c); c.DrainAbandoned = 100 * time.Millisecond }})
 	ctx, leave := context.WithCancel(t.Context())
 	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, r.url+chatPath, strings.NewReader(streamed))
 	res, err := client(t).Do(req)

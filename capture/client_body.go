@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 var errBodyClosed = errors.New("read request body: the exchange is over")
@@ -36,6 +37,13 @@ func (b *clientBody) Read(p []byte) (int, error) {
 func (b *clientBody) read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.failed.Load() { // net/http would say io.EOF now
+		return 0, io.ErrUnexpectedEOF
+	}
+	var began time.Time
+	if b.take != nil {
+		began = time.Now()
+	}
 	n, err := b.from.Read(p)
 	if err != nil && err != io.EOF {
 		b.failed.Store(true)
@@ -44,6 +52,7 @@ func (b *clientBody) read(p []byte) (int, error) {
 		removeOwn(b.trailer)
 	}
 	if b.take != nil {
+		b.take.waited.add(time.Since(began))
 		b.take.addRequest(p[:n], b.length, err == io.EOF)
 	}
 	return n, err

@@ -36,6 +36,9 @@ type Config struct {
 	// AnswerTimeout is how long an upstream may take to begin its answer; 0
 	// waits as long as the client does. A stream that has begun has no limit.
 	AnswerTimeout time.Duration `toml:"answer_timeout"`
+	// DrainAbandoned is how long a recorded answer is read on after its client has
+	// left, so that its usage is known; 0 releases the upstream at once.
+	DrainAbandoned time.Duration `toml:"drain_abandoned"`
 	// AskUsage asks upstreams for the usage of recorded streams whose clients
 	// did not say whether they want it, and takes what that adds out of the
 	// client's stream again.
@@ -51,6 +54,9 @@ type Config struct {
 	// that matches wins.
 	Rules []Rule `toml:"rule"`
 }
+
+// maxDrain bounds how long an upstream works on for a client that has left.
+const maxDrain = 9 * time.Second
 
 // Redact is the section [capture.redact].
 type Redact struct {
@@ -68,6 +74,7 @@ func DefaultConfig() Config {
 		Sample:               1,
 		TrustedClients:       []string{"127.0.0.1", "::1"},
 		AnswerTimeout:        10 * time.Minute,
+		DrainAbandoned:       5 * time.Second,
 		ConversationPointers: []string{"/metadata/conversation", "/metadata/conversation_id"},
 		UnitPointers:         []string{"/metadata/unit", "/metadata/unit_id", "/user"},
 		Redact:               Redact{Mode: "on"},
@@ -103,6 +110,9 @@ func (c *Config) Validate() error {
 		errs = append(errs, err)
 	} else if len(t.names) > 0 && c.ClientCA == "" {
 		bad("trusted_clients: \"mtls\" needs client_ca, which says whose certificates are believed")
+	}
+	if c.DrainAbandoned < 0 || c.DrainAbandoned > maxDrain {
+		bad("drain_abandoned is %s; from 0s to %s is possible", c.DrainAbandoned, maxDrain)
 	}
 	if _, err := compilePointers("conversation_pointers", c.ConversationPointers); err != nil {
 		errs = append(errs, err)

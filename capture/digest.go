@@ -94,7 +94,7 @@ func (c *Capture) record(t *take, d *document, l *labels, secrets []string) *jou
 		Source: journal.SourceCapture, Instance: c.ledger.instance,
 		Submodule: l.submodule, Conversation: l.conversation, ConversationSource: l.conversationSource, Unit: l.unit,
 		Upstream: t.upstream, Method: t.method, Path: t.path, Model: d.model,
-		Status: t.status, Aborted: t.left, LatencyMS: milliseconds(t.total),
+		Status: t.status, Aborted: t.left, ClientSlow: t.waited.slow(t.total), LatencyMS: milliseconds(t.total),
 		Headers:           keptHeaders(t.header, t.answer, secrets),
 		ProviderRequestID: providerRequestID(t.answer, secrets),
 		Traceparent:       traceparent(t.header.Get("Traceparent")),

@@ -18,65 +18,129 @@ import (
 	"understudy/llm"
 )
 
+// drains are a proxy that releases the upstream at once and one that reads on for a while.
+var drains = []time.Duration{0, 200 * time.Millisecond}
+
 func TestClientThatLeavesMidStreamReleasesTheUpstream(t *testing.T) {
-	released := make(chan struct{})
-	up := provider(t, func(w http.ResponseWriter, r *http.Request) {
+	for _, drain := range drains {
+		released := make(chan struct{})
+		up := provider(t, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, events()[0]+events()[1])
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+			close(released)
+		})
+		r := start(t, up, rigConfig{cfg: func(c *Config) { c.DrainAbandoned = drain }})
+		leave(t, r)
+		isReleased(t, released)
+		if e := r.one(); !e.Aborted || e.Class != llm.ClassOK || e.LiveError() || !e.Stream || !strings.Contains(string(e.Response), `"content":"Fi"`) {
+			t.Errorf("record: aborted %v, class %q, %s", e.Aborted, e.Class, e.Response)
+		}
+		if a := r.settled(1); a.Captured != 1 {
+			t.Errorf("accounts %+v", a)
+		}
+	}
+}
+
+func TestClientThatLeavesBeforeTheAnswer(t *testing.T) {
+	for _, drain := range drains {
+		came, released := make(chan struct{}), make(chan struct{})
+		up := provider(t, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			close(came)
+			<-r.Context().Done()
+			close(released)
+		})
+		r := start(t, up, rigConfig{cfg: func(c *Config) { c.DrainAbandoned = drain }})
+		leaveAt(t, r, came)
+		isReleased(t, released)
+		if e := r.one(); !e.Aborted || e.Status != 0 || e.LiveError() {
+			t.Errorf("record: aborted %v, status %d, class %q", e.Aborted, e.Status, e.Class)
+		}
+		r.settled(1)
+	}
+}
+
+// What a provider has generated it bills: the answer of a client that left is read to
+// its end, so that its usage is known.
+func TestAnswerOfAClientThatLeftIsReadToItsEnd(t *testing.T) {
+	left := make(chan struct{})
+	whole := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-left
+		answering(w, r)
+	}
+	stream := func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "text/event-stream")
-		_, _ = io.WriteString(w, events()[0]+events()[1])
+		_, _ = io.WriteString(w, events()[0])
 		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-		close(released)
-	})
-	r := start(t, up, rigConfig{})
-	ctx, leave := context.WithCancel(t.Context())
+		<-left
+		for _, e := range events()[1:4] {
+			_, _ = io.WriteString(w, e)
+			w.(http.Flusher).Flush()
+		}
+		_, _ = io.WriteString(w, `data: {"choices":[],"usage":{"prompt_tokens":12,"completion_tokens":3,"total_tokens":15}}`+"\n\ndata: [DONE]\n\n")
+	}
+	for name, h := range map[string]http.HandlerFunc{"whole": whole, "stream": stream} {
+		t.Run(name, func(t *testing.T) {
+			left = make(chan struct{})
+			came := make(chan struct{})
+			r := start(t, provider(t, func(w http.ResponseWriter, r *http.Request) {
+				close(came)
+				h(w, r)
+			}), rigConfig{cfg: func(c *Config) { c.DrainAbandoned = 9 * time.Second }})
+			if name == "stream" {
+				leave(t, r)
+			} else {
+				leaveAt(t, r, came)
+			}
+			<-time.After(200 * time.Millisecond) // until the proxy has seen it
+			close(left)
+			e := r.one()
+			if e.Usage == nil || e.Usage.Estimated || e.Usage.OutputTokens != 3 || !e.Aborted || e.Class != llm.ClassOK || !strings.Contains(string(e.Response), "Fine.") {
+				t.Errorf("record: aborted %v, class %q, usage %+v, %s", e.Aborted, e.Class, e.Usage, e.Response)
+			}
+		})
+	}
+}
+
+// leave asks, reads the beginning of the answer and leaves.
+func leave(t *testing.T, r *rig) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, r.url+chatPath, strings.NewReader(question))
 	res, err := client(t).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer res.Body.Close()
 	if _, err := io.ReadFull(res.Body, make([]byte, 10)); err != nil {
 		t.Fatal(err)
 	}
-	leave()
-	res.Body.Close()
-	select {
-	case <-released:
-	case <-time.After(2 * time.Second):
-		t.Fatal("the upstream still works for a client that left")
-	}
-	if e := r.one(); !e.Aborted || e.Class != llm.ClassOK || e.LiveError() || !e.Stream || !strings.Contains(string(e.Response), `"content":"Fi"`) {
-		t.Errorf("record: aborted %v, class %q, %s", e.Aborted, e.Class, e.Response)
-	}
-	if a := r.settled(1); a.Captured != 1 {
-		t.Errorf("accounts %+v", a)
-	}
 }
 
-func TestClientThatLeavesBeforeTheAnswer(t *testing.T) {
-	came, released := make(chan struct{}), make(chan struct{})
-	up := provider(t, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		close(came)
-		<-r.Context().Done()
-		close(released)
-	})
-	r := start(t, up, rigConfig{})
-	ctx, leave := context.WithCancel(t.Context())
-	go func() { <-came; leave() }()
+// leaveAt asks and leaves once came is closed.
+func leaveAt(t *testing.T, r *rig, came chan struct{}) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-came; cancel() }()
 	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, r.url+chatPath, strings.NewReader(question))
 	if _, err := client(t).Do(req); !errors.Is(err, context.Canceled) {
 		t.Fatalf("client: %v", err)
 	}
+}
+
+func isReleased(t *testing.T, released chan struct{}) {
+	t.Helper()
 	select {
 	case <-released:
-	case <-time.After(2 * time.Second):
+	case <-time.After(5 * time.Second):
 		t.Fatal("the upstream still works for a client that left")
 	}
-	if e := r.one(); !e.Aborted || e.Status != 0 || e.LiveError() {
-		t.Errorf("record: aborted %v, status %d, class %q", e.Aborted, e.Status, e.Class)
-	}
-	r.settled(1)
 }
 
 func TestBrokenRequestBody(t *testing.T) {

@@ -112,8 +112,8 @@ func (m *meters) live(e *journal.Exchange) {
 		m.set.GetOrCreateCounter(fmt.Sprintf("understudy_live_errors_total{submodule=%q,class=%q}", name, e.Class)).Inc()
 		return
 	}
-	if e.Aborted {
-		return // its time is the client's choice
+	if e.Aborted || e.ClientSlow {
+		return // its time is the client's
 	}
 	m.set.GetOrCreatePrometheusHistogramExt(fmt.Sprintf("understudy_live_response_seconds{submodule=%q}", name), answerBounds[:]).Update(e.LatencyMS / 1000)
 	if e.TTFTMS != nil {

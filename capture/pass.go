@@ -1,7 +1,9 @@
 package capture
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -41,7 +43,9 @@ func (p *passage) pass(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ask := p.askUsage(out, body)
-	ctx, settled := forwardInformational(r.Context(), w)
+	alive, release := p.outlive(r.Context())
+	defer release()
+	ctx, settled := forwardInformational(alive, w)
 	p.markSent(time.Now())
 	p.c.meters.overhead.Update(p.sent.Sub(p.arrived).Seconds())
 	res, err := p.to.transport.RoundTrip(out.WithContext(ctx))
@@ -94,9 +98,12 @@ func (p *passage) answer(w http.ResponseWriter, r *http.Request, res *http.Respo
 		h["Trailer"] = []string{strings.Join(keys(res.Trailer), ", ")}
 	}
 	w.WriteHeader(res.StatusCode)
-	if err := p.relay(w, res); err != nil {
+	if err := p.relay(r.Context(), w, res); err != nil {
 		if p.take != nil {
-			p.take.failure, p.take.left = err, errors.Is(err, errClientLeft) || r.Context().Err() != nil
+			p.take.left = errors.Is(err, errClientLeft) || r.Context().Err() != nil
+			if !errors.Is(err, errReadOn) {
+				p.take.failure = err
+			}
 		}
 		panic(http.ErrAbortHandler) // net/http's way to cut the connection
 	}
@@ -108,11 +115,16 @@ func (p *passage) answer(w http.ResponseWriter, r *http.Request, res *http.Respo
 	}
 }
 
-var errClientLeft = errors.New("write answer: the client left")
+var (
+	errClientLeft = errors.New("write answer: the client left")
+	// errReadOn tells besides that the answer was read to its end.
+	errReadOn = fmt.Errorf("%w before its end", errClientLeft)
+)
 
 // relay copies the body, each piece on to the client before it is recorded. What is
-// recorded is what came, also where the filter keeps some of it from the client.
-func (p *passage) relay(w http.ResponseWriter, res *http.Response) error {
+// recorded is what came, also where the filter keeps some of it from the client, or the
+// client has left and the answer's end tells what it costs.
+func (p *passage) relay(client context.Context, w http.ResponseWriter, res *http.Response) error {
 	buf := p.c.buffers.Get().(*[copyBuffer]byte)
 	defer p.c.buffers.Put(buf)
 	control := http.NewResponseController(w)
@@ -120,42 +132,59 @@ func (p *passage) relay(w http.ResponseWriter, res *http.Response) error {
 	if p.filter != nil {
 		p.filter.to, to = w, p.filter
 	}
-	rest := res.ContentLength
+	rest, left := res.ContentLength, false
 	if rest < 0 { // a stream: the client sees at once that it was accepted
-		if control.Flush() != nil {
-			return errClientLeft
-		}
+		left = control.Flush() != nil
 	}
 	for {
 		n, err := res.Body.Read(buf[:])
 		at := time.Since(p.sent)
 		if n > 0 {
 			rest -= int64(n)
-			if _, werr := to.Write(buf[:n]); werr != nil {
-				return errClientLeft
+			// One that leaves with the last byte has left nothing out.
+			left = left || client.Err() != nil
+			if !left {
+				_, werr := to.Write(buf[:n])
+				left = werr != nil || rest != 0 && control.Flush() != nil // the server itself flushes an end that is known
 			}
-			if rest != 0 && control.Flush() != nil { // the server itself flushes an end that is known
-				return errClientLeft
-			}
-			if p.take != nil {
-				p.take.addResponse(buf[:n], res.ContentLength, at)
-			}
+			p.record(buf[:n], res.ContentLength, at)
 		}
 		if p.take != nil {
 			p.take.total = at
 		}
+		if left && !p.drains() {
+			return errClientLeft
+		}
 		if err == nil {
 			continue
 		}
-		if p.filter != nil && (p.filter.end() != nil || control.Flush() != nil) {
-			return errClientLeft
+		if !left && p.filter != nil {
+			left = p.filter.end() != nil || control.Flush() != nil
 		}
-		if err == io.EOF {
+		switch {
+		case left && err == io.EOF:
+			return errReadOn
+		case left:
+			return errClientLeft
+		case err == io.EOF:
 			return nil
 		}
 		return err
 	}
 }
+
+// record keeps the next piece of an answer, which came at after the request was sent,
+// and how long the client took to accept it.
+func (p *passage) record(piece []byte, length int64, at time.Duration) {
+	if p.take == nil {
+		return
+	}
+	p.take.waited.add(time.Since(p.sent) - at)
+	p.take.addResponse(piece, length, at)
+}
+
+// drains tells whether an answer is read to its end although the client has left.
+func (p *passage) drains() bool { return p.take != nil && p.s.drainAbandoned > 0 }
 
 func keys(h http.Header) []string {
 	list := make([]string, 0, len(h))

@@ -6,24 +6,27 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // settings are a configuration ready to be used. A reload swaps them whole;
 // each request keeps those that it began with.
 type settings struct {
-	sample       float64
-	maxBody      int64
-	memory       int64
-	trusted      trusted
-	rules        []compiledRule
-	conversation []pointer
-	unit         []pointer
-	targets      []target
-	known        func(submodule string) bool
-	transports   transports
-	tls          *tls.Config // of the data port, nil for plain HTTP
-	askUsage     bool
-	usageRefused sync.Map // the *target that do not take include_usage
+	sample  float64
+	maxBody int64
+	memory  int64
+	// drainAbandoned is as of Config.
+	drainAbandoned time.Duration
+	trusted        trusted
+	rules          []compiledRule
+	conversation   []pointer
+	unit           []pointer
+	targets        []target
+	known          func(submodule string) bool
+	transports     transports
+	tls            *tls.Config // of the data port, nil for plain HTTP
+	askUsage       bool
+	usageRefused   sync.Map // the *target that do not take include_usage
 }
 
 // compile makes settings; before is what they replace, or nil.
@@ -31,7 +34,7 @@ func compile(cfg Config, upstreams []Upstream, known func(string) bool, before *
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("[capture]: %w", err)
 	}
-	s := &settings{sample: cfg.Sample, maxBody: int64(cfg.MaxBody), memory: int64(cfg.Memory), known: known, askUsage: cfg.AskUsage}
+	s := &settings{sample: cfg.Sample, maxBody: int64(cfg.MaxBody), memory: int64(cfg.Memory), drainAbandoned: cfg.DrainAbandoned, known: known, askUsage: cfg.AskUsage}
 	var errs [6]error
 	s.trusted, errs[0] = parseTrusted(cfg.TrustedClients)
 	s.rules, errs[1] = compileRules(cfg.Rules)

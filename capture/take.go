@@ -42,7 +42,8 @@ type take struct {
 	status   int
 	answer   http.Header // the answer's, nil where none came
 	total    time.Duration
-	left     bool  // the client left before the end
+	left     bool // the client left before the end
+	waited   waited
 	failure  error // why no whole answer came from the upstream
 	ours     bool  // the client got an error answer of our own making
 	queued   time.Time

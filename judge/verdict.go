@@ -65,6 +65,9 @@ func liveSide(ex *journal.Exchange, tr *journal.Trial) journal.Side {
 		return side
 	}
 	side.Error = side.Error || ex.LiveError()
+	if ex.ClientSlow { // its times are the client's
+		return side
+	}
 	if side.LatencyMS == nil && ex.LatencyMS > 0 {
 		latency := ex.LatencyMS
 		side.LatencyMS = &latency

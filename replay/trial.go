@@ -161,7 +161,10 @@ func (l *lane) newTrial(ex *journal.Exchange, seq uint64, set int) *journal.Tria
 		ExchangeID: ex.ID, ExchangeSeq: seq, At: ex.At, Source: ex.Source,
 		Submodule: ex.Submodule, Conversation: ex.Conversation, ConversationSource: ex.ConversationSource, Unit: ex.Unit,
 		Candidate: ep.Name, Role: l.c.Role, Model: ep.Model,
-		Live: journal.Side{LatencyMS: &ex.LatencyMS, TTFTMS: ex.TTFTMS, Error: ex.LiveError()},
+		Live: journal.Side{Error: ex.LiveError()},
+	}
+	if !ex.ClientSlow {
+		t.Live.LatencyMS, t.Live.TTFTMS = &ex.LatencyMS, ex.TTFTMS
 	}
 	if rates, ok := l.r.baseline(ex.Submodule); ok {
 		t.Live.CostUSD, t.Live.EstimateUSD = ex.Cost(&rates), ex.EstimatedCost(&rates)

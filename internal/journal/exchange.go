@@ -58,6 +58,9 @@ type Exchange struct {
 	Class llm.Class `json:"class"`
 	// Aborted tells that the client left before the answer's end.
 	Aborted bool `json:"aborted,omitempty"`
+	// ClientSlow tells that a good part of the time went by waiting for the client: the
+	// times below then say little about the upstream.
+	ClientSlow bool `json:"client_slow,omitempty"`
 	// LatencyMS is the time to the upstream's last byte, TTFTMS to the first
 	// piece of content of a stream (null otherwise), both from just before the
 	// request went upstream.
