@@ -43,7 +43,8 @@ type Capture struct {
 	publisher *publisher
 	meters    *meters
 	inflight  atomic.Int64
-	buffers   sync.Pool // of *[copyBuffer]byte
+	bypass    atomic.Pointer[Bypass] // nil: it records
+	buffers   sync.Pool              // of *[copyBuffer]byte
 	estimates estimates
 	refused   refused
 
@@ -76,6 +77,7 @@ func New(cfg Config, upstreams []Upstream, known func(submodule string) bool, pu
 	c.publisher = newPublisher(pub, c.ledger, &c.budget, log)
 	c.meters = newMeters(set, c)
 	c.ledger.watch = c.meters.outcome
+	c.lookForBypass()
 	return c, nil
 }
 
@@ -130,6 +132,7 @@ func (c *Capture) Run(ctx context.Context) error {
 	rest.Go(func() { c.publisher.run(publish) })
 	saved := make(chan struct{})
 	rest.Go(func() { c.keepSaving(saved) })
+	rest.Go(func() { c.followBypass(saved) })
 
 	<-ctx.Done()
 	deadline := time.AfterFunc(c.drain, stopPublish)

@@ -39,6 +39,10 @@ func (c *Capture) serve(w http.ResponseWriter, r *http.Request) {
 // once, and nothing of it is copied.
 func (c *Capture) begin(s *settings, r *http.Request, path string, to *target, arrived time.Time) *take {
 	switch {
+	case c.bypass.Load() != nil:
+		c.ledger.excluded()
+		c.meters.passed(groupBypass)
+		return nil
 	case s.sample == 0:
 		c.ledger.sampledOut()
 		return nil

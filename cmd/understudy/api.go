@@ -34,6 +34,8 @@ func (p *process) openHandler() http.Handler {
 	})
 	mux.HandleFunc("GET /api/v1/spend", p.spend)
 	mux.HandleFunc("GET /api/v1/report", p.report)
+	mux.HandleFunc("GET /api/v1/bypass", p.bypassState)
+	mux.HandleFunc("POST /api/v1/bypass", p.withToken(p.setBypass))
 	return mux
 }
 
@@ -43,6 +45,7 @@ func (p *process) fullHandler() http.Handler {
 	mux.Handle("/", p.openHandler())
 	mux.HandleFunc("GET /api/v1/export", p.withBooks(p.export))
 	mux.HandleFunc("GET /api/v1/diff/{exchange...}", p.withBooks(p.diff))
+	mux.HandleFunc("POST /api/v1/bypass", p.setBypass)
 	p.backfillRoutes(mux)
 	return mux
 }

@@ -46,6 +46,9 @@ type StatusAccount struct {
 type StatusStages struct {
 	Running []string `json:"running"`
 	NATS    string   `json:"nats"` // "up" or "away"
+	// Bypass says since when and why this process's proxy is a plain relay; nil where it
+	// records.
+	Bypass *capture.Bypass `json:"bypass,omitempty"`
 	// Store is the disk of the embedded NATS; nil with an external one.
 	Store  *StoreStatus                 `json:"store,omitempty"`
 	Replay map[string]replay.LaneStatus `json:"replay,omitempty"`
@@ -95,6 +98,9 @@ func (p *process) status() Status {
 	if p.j.Up() {
 		s.Stages.NATS = "up"
 	}
+	if p.capture != nil {
+		s.Stages.Bypass = p.capture.Bypassed()
+	}
 	if free, reserve, full := p.j.Space(); reserve > 0 {
 		s.Stages.Store = &StoreStatus{FreeBytes: free, ReserveBytes: reserve, Full: full}
 	}
@@ -122,6 +128,9 @@ func (p *process) status() Status {
 func (s *Status) write(w io.Writer) {
 	a := s.Accounts
 	fmt.Fprintf(w, "understudy %s, %s\n\n", s.Version, s.At.Format(time.RFC3339))
+	if b := s.Stages.Bypass; b != nil {
+		fmt.Fprintf(w, "BYPASS since %s: the proxy is a plain relay, nothing is recorded. %s\n\n", b.Since.Format(time.RFC3339), b.Reason)
+	}
 	fmt.Fprintf(w, "received %d = captured %d + sampled out %d + excluded %d", a.Received, a.Captured, a.SampledOut, a.Excluded)
 	for _, reason := range slices.Sorted(maps.Keys(a.Dropped)) {
 		fmt.Fprintf(w, " + dropped (%s) %d", reason, a.Dropped[reason])

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -16,13 +17,20 @@ import (
 type Config struct {
 	// Listen is the address of pages, metrics, health and the JSON API.
 	Listen string `toml:"listen"`
+	// TokenEnv names the environment variable, TokenFile the file, that holds the token
+	// with which orders are taken on the listener; without one only the socket takes them.
+	TokenEnv  string `toml:"token_env"`
+	TokenFile string `toml:"token_file"`
+	// Peers are the admin addresses of other hosts' proxies, which the verb bypass tells
+	// as well, with the same token.
+	Peers []string `toml:"peers"`
 	// DrainTimeout is how long live requests may take to end at a shutdown.
 	DrainTimeout time.Duration `toml:"drain_timeout"`
 }
 
 // DefaultConfig has the value of every key that may be left out.
 func DefaultConfig() Config {
-	return Config{Listen: "127.0.0.1:9090", DrainTimeout: 2 * time.Minute}
+	return Config{Listen: "127.0.0.1:9090", Peers: []string{}, DrainTimeout: 2 * time.Minute}
 }
 
 // Validate reports what is wrong with the section.
@@ -30,6 +38,19 @@ func (c *Config) Validate() error {
 	var errs []error
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		errs = append(errs, fmt.Errorf("listen %q is not host:port", c.Listen))
+	}
+	if c.TokenEnv != "" && c.TokenFile != "" {
+		errs = append(errs, errors.New("token_env and token_file: give one of them"))
+	} else if _, err := c.Token(); err != nil {
+		errs = append(errs, err)
+	}
+	for _, peer := range c.Peers {
+		if u, err := url.Parse(peer); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			errs = append(errs, fmt.Errorf("peers: %q is not an address like http://10.0.0.2:9090", peer))
+		}
+	}
+	if len(c.Peers) > 0 && c.TokenEnv == "" && c.TokenFile == "" {
+		errs = append(errs, errors.New("peers need token_env or token_file: the other hosts take no order without it"))
 	}
 	if c.DrainTimeout < 0 {
 		errs = append(errs, errors.New("drain_timeout is negative"))
