@@ -50,6 +50,8 @@ type Config struct {
 	UnitPointers         []string `toml:"unit_pointers"`
 	// Redact is the section [capture.redact].
 	Redact Redact `toml:"redact"`
+	// Exclude is the section [capture.exclude].
+	Exclude Exclude `toml:"exclude"`
 	// Rules find the sub-module of a request without the header. The first
 	// that matches wins.
 	Rules []Rule `toml:"rule"`
@@ -78,6 +80,7 @@ func DefaultConfig() Config {
 		ConversationPointers: []string{"/metadata/conversation", "/metadata/conversation_id"},
 		UnitPointers:         []string{"/metadata/unit", "/metadata/unit_id", "/user"},
 		Redact:               Redact{Mode: "on"},
+		Exclude:              Exclude{Keys: []string{}, Headers: []string{}, Pointers: []string{}, ConsentPointers: []string{"/metadata/consent"}},
 	}
 }
 
@@ -126,6 +129,9 @@ func (c *Config) Validate() error {
 		bad("redaction is not part of this build; write [capture.redact] mode = \"off\" to record texts as they are")
 	default:
 		bad("redact.mode %q is unknown: \"on\" or \"off\"", c.Redact.Mode)
+	}
+	if _, err := compileExclude(&c.Exclude); err != nil {
+		errs = append(errs, err)
 	}
 	if _, err := compileRules(c.Rules); err != nil {
 		errs = append(errs, err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"understudy/internal/journal"
@@ -17,6 +18,11 @@ func (c *Capture) digest(t *take) {
 	if reason == reasonSampledOut {
 		t.release()
 		c.ledger.sampledOut()
+		return
+	}
+	if by, ok := strings.CutPrefix(reason, reasonExcluded); ok {
+		t.release()
+		c.exclude(by)
 		return
 	}
 	if reason == "" && !t.recharge(rec) {
@@ -34,6 +40,9 @@ func (c *Capture) digest(t *take) {
 
 // reasonSampledOut is no drop: the exchange is outside the sample.
 const reasonSampledOut = "sampled_out"
+
+// reasonExcluded is no drop either: what excludes it follows.
+const reasonExcluded = "excluded:"
 
 // read makes the record of a take; reason says why there is none.
 func (c *Capture) read(t *take) (rec *journal.Exchange, reason string) {
@@ -58,6 +67,9 @@ func (c *Capture) read(t *take) (rec *journal.Exchange, reason string) {
 	d := &document{body: body, req: req, model: req.Model}
 	if d.model == "" {
 		d.model = deployment(t.path)
+	}
+	if by := t.settings.exclude.body(t, d); by != "" {
+		return nil, reasonExcluded + by
 	}
 	l := t.label(d)
 	if !sampled(c.key, t.settings.sample, t, d, &l) {

@@ -43,6 +43,7 @@ type meters struct {
 	outcomes map[string]*metrics.Counter
 	drops    map[string]*metrics.Counter
 	usage    map[string]*metrics.Counter
+	by       map[string]*metrics.Counter // what excluded requests
 
 	mu         sync.Mutex
 	paths      map[string]int64
@@ -51,7 +52,7 @@ type meters struct {
 
 func newMeters(set *metrics.Set, c *Capture) *meters {
 	m := &meters{
-		set: set, outcomes: map[string]*metrics.Counter{}, drops: map[string]*metrics.Counter{}, usage: map[string]*metrics.Counter{},
+		set: set, outcomes: map[string]*metrics.Counter{}, drops: map[string]*metrics.Counter{}, usage: map[string]*metrics.Counter{}, by: map[string]*metrics.Counter{},
 		paths: map[string]int64{}, submodules: map[string]bool{},
 		overhead: set.GetOrCreatePrometheusHistogramExt("understudy_capture_overhead_seconds", overheadBounds[:]),
 	}
@@ -60,6 +61,9 @@ func newMeters(set *metrics.Set, c *Capture) *meters {
 	}
 	for _, r := range reasons {
 		m.drops[r] = set.GetOrCreateCounter(fmt.Sprintf("understudy_capture_dropped_total{reason=%q}", r))
+	}
+	for _, by := range exclusions {
+		m.by[by] = set.GetOrCreateCounter(fmt.Sprintf("understudy_capture_excluded_total{by=%q}", by))
 	}
 	for _, o := range []string{usageAsked, usageRefused, usageRepeated} {
 		m.usage[o] = set.GetOrCreateCounter(fmt.Sprintf("understudy_capture_ask_usage_total{outcome=%q}", o))
@@ -90,6 +94,9 @@ func (m *meters) outcome(outcome, reason string, n int) {
 		m.drops[reason].Add(n)
 	}
 }
+
+// excluded counts a request of which nothing is recorded, by what excludes it.
+func (m *meters) excluded(by string) { m.by[by].Inc() }
 
 // passed counts a request that is not recorded, by its path group.
 func (m *meters) passed(group string) {

@@ -13,9 +13,6 @@ var apiGroups = [...]string{
 // pathOther counts all paths that are in no group.
 const pathOther = "other"
 
-// groupBypass counts what passed while the proxy was a plain relay.
-const groupBypass = "bypass"
-
 // pathGroup is the label of a passed request's path: "/v1/" and its part of the
 // API, whatever stands before and after it.
 func pathGroup(to *target, path string) string {

@@ -66,17 +66,24 @@ func (d *document) systemPrompt() string {
 	return *d.system
 }
 
-// scalar is the string, number or truth value that p points at, as text. Null,
-// arrays and objects are none.
-func (d *document) scalar(p pointer) (string, bool) {
+// at is the JSON that p points at.
+func (d *document) at(p pointer) (json.RawMessage, bool) {
 	v, ok := d.field(p[0])
 	for _, token := range p[1:] {
 		if !ok {
-			return "", false
+			return nil, false
 		}
 		v, ok = step(v, token)
 	}
-	if v = bytes.TrimSpace(v); !ok || len(v) == 0 {
+	v = bytes.TrimSpace(v)
+	return v, ok && len(v) > 0
+}
+
+// scalar is the string, number or truth value that p points at, as text. Null,
+// arrays and objects are none.
+func (d *document) scalar(p pointer) (string, bool) {
+	v, ok := d.at(p)
+	if !ok {
 		return "", false
 	}
 	switch v[0] {
@@ -88,6 +95,16 @@ func (d *document) scalar(p pointer) (string, bool) {
 		return "", false
 	}
 	return string(v), true
+}
+
+// value is what p points at; scalar tells that it is a string, number or truth value,
+// there that it is anything but null.
+func (d *document) value(p pointer) (v string, scalar, there bool) {
+	if v, scalar = d.scalar(p); scalar {
+		return v, true, true
+	}
+	raw, ok := d.at(p)
+	return "", false, ok && raw[0] != 'n'
 }
 
 // field is a top-level member.

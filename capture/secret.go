@@ -70,8 +70,9 @@ func keyedHex(key []byte, purpose string, data []byte) string {
 	return hex.EncodeToString(keyed(key, purpose, data))
 }
 
-// credentialHeaders carry what a caller proves itself with.
-var credentialHeaders = []string{"Authorization", "Api-Key", "X-Api-Key", "Ocp-Apim-Subscription-Key", "Proxy-Authorization", "Cookie", headerToken}
+// credentialHeaders carry what a caller proves itself with, the first four towards the
+// provider.
+var credentialHeaders = [...]string{"Authorization", "Api-Key", "X-Api-Key", "Ocp-Apim-Subscription-Key", "Proxy-Authorization", "Cookie", headerToken}
 
 // minCredential is the length from which a credential is looked for in texts: a
 // shorter one would be found in ordinary words.
@@ -80,9 +81,14 @@ const minCredential = 8
 const credentialMark = "[credential]"
 
 // credentials are the secrets that came in the request's own headers.
-func credentials(h http.Header) []string {
+func credentials(h http.Header) []string { return secretsIn(h, credentialHeaders[:]) }
+
+// providerKeys are what a caller proves itself with towards the provider.
+func providerKeys(h http.Header) []string { return secretsIn(h, credentialHeaders[:4]) }
+
+func secretsIn(h http.Header, names []string) []string {
 	var list []string
-	for _, name := range credentialHeaders {
+	for _, name := range names {
 		for _, v := range h[name] {
 			if name == "Authorization" || name == "Proxy-Authorization" {
 				if _, rest, ok := strings.Cut(v, " "); ok {
@@ -115,9 +121,9 @@ func scrubText(s string, secrets []string) string {
 	return s
 }
 
-// caller is the keyed fingerprint of who asks: his credentials, else his address.
+// caller is the keyed fingerprint of who asks: his provider keys, else his address.
 func caller(key []byte, h http.Header, remote string) []byte {
-	if list := credentials(h); len(list) > 0 {
+	if list := providerKeys(h); len(list) > 0 {
 		return keyed(key, "caller", []byte(strings.Join(list, "\n")))
 	}
 	host, _, err := net.SplitHostPort(remote)

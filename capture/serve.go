@@ -38,16 +38,12 @@ func (c *Capture) serve(w http.ResponseWriter, r *http.Request) {
 // begin decides whether a request is recorded. One that is not is counted at
 // once, and nothing of it is copied.
 func (c *Capture) begin(s *settings, r *http.Request, path string, to *target, arrived time.Time) *take {
-	switch {
-	case c.bypass.Load() != nil:
-		c.ledger.excluded()
-		c.meters.passed(groupBypass)
-		return nil
-	case s.sample == 0:
+	if s.sample == 0 {
 		c.ledger.sampledOut()
 		return nil
-	case to == nil || !isChat(r.Method, path):
-		c.ledger.excluded()
+	}
+	if by := c.excludedBy(s, r, path, to); by != "" {
+		c.exclude(by)
 		c.meters.passed(pathGroup(to, path))
 		return nil
 	}
@@ -57,6 +53,24 @@ func (c *Capture) begin(s *settings, r *http.Request, path string, to *target, a
 	}
 	t.charge(takeOverhead) // drops the take where there is no room
 	return t
+}
+
+// excludedBy says what excludes a request that nothing is known of but its head; empty
+// where nothing does.
+func (c *Capture) excludedBy(s *settings, r *http.Request, path string, to *target) string {
+	switch {
+	case c.bypass.Load() != nil:
+		return excludedBypass
+	case to == nil || !isChat(r.Method, path):
+		return excludedPath
+	}
+	return s.exclude.head(r.Header)
+}
+
+// exclude counts a request of which nothing is recorded.
+func (c *Capture) exclude(by string) {
+	c.ledger.excluded()
+	c.meters.excluded(by)
 }
 
 // finish hands a take over to the workers. It runs when the handler ends,

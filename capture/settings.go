@@ -19,6 +19,7 @@ type settings struct {
 	drainAbandoned time.Duration
 	trusted        trusted
 	rules          []compiledRule
+	exclude        *excluder
 	conversation   []pointer
 	unit           []pointer
 	targets        []target
@@ -35,7 +36,7 @@ func compile(cfg Config, upstreams []Upstream, known func(string) bool, before *
 		return nil, fmt.Errorf("[capture]: %w", err)
 	}
 	s := &settings{sample: cfg.Sample, maxBody: int64(cfg.MaxBody), memory: int64(cfg.Memory), drainAbandoned: cfg.DrainAbandoned, known: known, askUsage: cfg.AskUsage}
-	var errs [6]error
+	var errs [7]error
 	s.trusted, errs[0] = parseTrusted(cfg.TrustedClients)
 	s.rules, errs[1] = compileRules(cfg.Rules)
 	s.conversation, errs[2] = compilePointers("conversation_pointers", cfg.ConversationPointers)
@@ -51,6 +52,7 @@ func compile(cfg Config, upstreams []Upstream, known func(string) bool, before *
 	if s.tls, errs[5] = certificates(&cfg); before != nil && (s.tls == nil) != (before.tls == nil) {
 		errs[5] = errors.New("[capture] tls_cert: TLS is switched on or off by a restart, not by a reload")
 	}
+	s.exclude, errs[6] = compileExclude(&cfg.Exclude)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
