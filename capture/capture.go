@@ -46,6 +46,7 @@ type Capture struct {
 	bypass    atomic.Pointer[Bypass] // nil: it records
 	buffers   sync.Pool              // of *[copyBuffer]byte
 	estimates estimates
+	history   *history
 	refused   refused
 
 	// drain bounds how long Run goes on after its context ended.
@@ -68,6 +69,7 @@ func New(cfg Config, upstreams []Upstream, known func(submodule string) bool, pu
 	if c.key, err = openKey(stateDir); err != nil {
 		return nil, fmt.Errorf("start capture: %w", err)
 	}
+	c.history = newHistory(c.key)
 	if c.ledger, err = openLedger(stateDir, log); err != nil {
 		return nil, fmt.Errorf("start capture: %w", err)
 	}

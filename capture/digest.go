@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"understudy/internal/journal"
+	"understudy/llm"
 	"understudy/llm/openai"
 )
 
@@ -81,11 +82,27 @@ func (c *Capture) read(t *take) (rec *journal.Exchange, reason string) {
 	if err != nil {
 		return nil, bodyReason(err)
 	}
+	if rec.ConversationSource == sourceNone {
+		c.placeByHistory(rec, t, req, answer)
+	}
 	if time.Since(t.queued) < maxQueued {
 		c.estimates.fill(rec, req, answer)
 	}
 	scrubRecord(rec, secrets)
 	return rec, ""
+}
+
+// placeByHistory gives a record that names no conversation the one that it goes on with.
+func (c *Capture) placeByHistory(rec *journal.Exchange, t *take, req *llm.Request, answer *llm.Response) {
+	who := caller(c.key, t.header, t.remote)
+	conversation, ok := c.history.find(who, req.Messages, rec.ID)
+	if !ok {
+		return
+	}
+	rec.Conversation, rec.ConversationSource = conversation, sourceHistory
+	if answer != nil && rec.Class == llm.ClassOK && !rec.Aborted {
+		c.history.remember(conversation, who, req.Messages, answer)
+	}
 }
 
 // bodyReason says why a body cannot be recorded.

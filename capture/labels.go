@@ -20,6 +20,7 @@ const (
 const (
 	sourceHeader   = "header"
 	sourceMetadata = "metadata"
+	sourceHistory  = "history"
 	sourceNone     = "none"
 )
 

@@ -33,25 +33,25 @@ func TestWhereAnExchangeBelongs(t *testing.T) {
 		want   belongs
 	}{
 		"header":                 {header: all, want: belongs{"a/b", "c1", "header", "u1"}},
-		"header of a stranger":   {header: all, trust: []string{"10.0.0.0/8"}, want: belongs{"unclassified", "", "none", ""}},
+		"header of a stranger":   {header: all, trust: []string{"10.0.0.0/8"}, want: belongs{"unclassified", "own", "history", ""}},
 		"header from a network":  {header: all, trust: []string{"127.0.0.0/8"}, want: belongs{"a/b", "c1", "header", "u1"}},
-		"unknown sub-module":     {header: []string{"X-Understudy-Submodule", "unheard"}, want: belongs{"unclassified", "", "none", ""}},
-		"impossible sub-module":  {header: []string{"X-Understudy-Submodule", "A B>"}, want: belongs{"unclassified", "", "none", ""}},
-		"impossible keys":        {header: []string{"X-Understudy-Conversation", "a b", "X-Understudy-Unit", strings.Repeat("u", 201)}, want: belongs{"unclassified", "", "none", ""}},
-		"nothing":                {want: belongs{"unclassified", "", "none", ""}},
+		"unknown sub-module":     {header: []string{"X-Understudy-Submodule", "unheard"}, want: belongs{"unclassified", "own", "history", ""}},
+		"impossible sub-module":  {header: []string{"X-Understudy-Submodule", "A B>"}, want: belongs{"unclassified", "own", "history", ""}},
+		"impossible keys":        {header: []string{"X-Understudy-Conversation", "a b", "X-Understudy-Unit", strings.Repeat("u", 201)}, want: belongs{"unclassified", "own", "history", ""}},
+		"nothing":                {want: belongs{"unclassified", "own", "history", ""}},
 		"metadata":               {body: body(`"metadata":{"conversation":"c2","unit":"u2"},"user":"u3",`), want: belongs{"unclassified", "c2", "metadata", "u2"}},
 		"metadata, second names": {body: body(`"metadata":{"conversation_id":"c2","unit_id":12},`), want: belongs{"unclassified", "c2", "metadata", "12"}},
-		"user":                   {body: body(`"user":"u3",`), want: belongs{"unclassified", "", "none", "u3"}},
+		"user":                   {body: body(`"user":"u3",`), want: belongs{"unclassified", "own", "history", "u3"}},
 		"header before metadata": {header: all, body: body(`"metadata":{"conversation":"c2","unit":"u2"},`), want: belongs{"a/b", "c1", "header", "u1"}},
-		"odd metadata":           {body: body(`"metadata":{"conversation":["c"],"unit":null},"user":"ü",`), want: belongs{"unclassified", "", "none", ""}},
-		"rule on the path":       {path: "/special/v1/chat/completions", want: belongs{"by/path", "", "none", ""}},
-		"rule on a pattern":      {path: "/openai/deployments/eval-7/chat/completions", want: belongs{"by/deployment", "", "none", ""}},
-		"rule on two fields":     {body: `{"model":"gpt-4-turbo","messages":[{"role":"system","content":"You are an Interviewer."},{"role":"user","content":"x"}]}`, want: belongs{"by/model-and-system", "", "none", ""}},
-		"only one of two fields": {body: `{"model":"o3","messages":[{"role":"system","content":"You are an Interviewer."}]}`, want: belongs{"unclassified", "", "none", ""}},
-		"rule on a pointer":      {body: body(`"metadata":{"feature":"follow-up"},`), want: belongs{"by/pointer", "", "none", ""}},
-		"pointer, other value":   {body: body(`"metadata":{"feature":"other"},`), want: belongs{"unclassified", "", "none", ""}},
-		"pointer, any value":     {body: `{"model":"m","messages":[{"role":"user","name":"n","content":"x"}]}`, want: belongs{"by/presence", "", "none", ""}},
-		"pointer to a number":    {body: body(`"seed":7,`), want: belongs{"by/number", "", "none", ""}},
+		"odd metadata":           {body: body(`"metadata":{"conversation":["c"],"unit":null},"user":"ü",`), want: belongs{"unclassified", "own", "history", ""}},
+		"rule on the path":       {path: "/special/v1/chat/completions", want: belongs{"by/path", "own", "history", ""}},
+		"rule on a pattern":      {path: "/openai/deployments/eval-7/chat/completions", want: belongs{"by/deployment", "own", "history", ""}},
+		"rule on two fields":     {body: `{"model":"gpt-4-turbo","messages":[{"role":"system","content":"You are an Interviewer."},{"role":"user","content":"x"}]}`, want: belongs{"by/model-and-system", "own", "history", ""}},
+		"only one of two fields": {body: `{"model":"o3","messages":[{"role":"system","content":"You are an Interviewer."}]}`, want: belongs{"unclassified", "own", "history", ""}},
+		"rule on a pointer":      {body: body(`"metadata":{"feature":"follow-up"},`), want: belongs{"by/pointer", "own", "history", ""}},
+		"pointer, other value":   {body: body(`"metadata":{"feature":"other"},`), want: belongs{"unclassified", "own", "history", ""}},
+		"pointer, any value":     {body: `{"model":"m","messages":[{"role":"user","name":"n","content":"x"}]}`, want: belongs{"by/presence", "own", "history", ""}},
+		"pointer to a number":    {body: body(`"seed":7,`), want: belongs{"by/number", "own", "history", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			up := provider(t, func(w http.ResponseWriter, r *http.Request) {
@@ -79,6 +79,9 @@ func TestWhereAnExchangeBelongs(t *testing.T) {
 			}
 			ask(t, r.url+tc.path, tc.body, tc.header...)
 			e := r.one()
+			if e.Conversation == e.ID {
+				e.Conversation = "own"
+			}
 			if d := cmp.Diff(tc.want, belongs{e.Submodule, e.Conversation, e.ConversationSource, e.Unit}); d != "" {
 				t.Error(d)
 			}

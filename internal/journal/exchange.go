@@ -34,8 +34,9 @@ type Exchange struct {
 
 	Submodule string `json:"submodule"`
 	// Conversation is the statistical cluster, ConversationSource how it was
-	// found: "header", "metadata" or "none" (then it is empty, and the
-	// exchange is a cluster of its own).
+	// found: "header", "metadata", "history" (the request goes on with an answer that
+	// this caller got before, or is a first turn, which opens one by its own id), or
+	// "none" (then it is empty, and the exchange is a cluster of its own).
 	Conversation       string `json:"conversation"`
 	ConversationSource string `json:"conversation_source,omitempty"`
 	Unit               string `json:"unit,omitempty"`
