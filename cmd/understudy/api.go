@@ -45,6 +45,8 @@ func (p *process) fullHandler() http.Handler {
 	mux.Handle("/", p.openHandler())
 	mux.HandleFunc("GET /api/v1/export", p.withBooks(p.export))
 	mux.HandleFunc("GET /api/v1/diff/{exchange...}", p.withBooks(p.diff))
+	mux.HandleFunc("GET /api/v1/find/{id...}", p.withBooks(p.find))
+	mux.HandleFunc("GET /api/v1/tail", p.withBooks(p.tail))
 	mux.HandleFunc("POST /api/v1/bypass", p.setBypass)
 	p.backfillRoutes(mux)
 	return mux

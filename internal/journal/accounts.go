@@ -27,6 +27,7 @@ type Buckets struct {
 type Accounts struct {
 	j        *Journal
 	unjudged bool
+	index    idIndex
 
 	mu         sync.Mutex
 	candidates func(submodule string) []string
@@ -105,6 +106,7 @@ func (a *Accounts) judgementsAfter(ctx context.Context, seq uint64) error {
 }
 
 func (a *Accounts) exchange(m *Message) error {
+	a.index.add(m)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	submodule, source, ok := SubjectOf(m.Subject)

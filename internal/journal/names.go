@@ -33,6 +33,9 @@ const (
 	HeaderCount = "Understudy-Count"
 	// HeaderInstance is the proxy that published an exchange message.
 	HeaderInstance = "Understudy-Instance"
+	// HeaderIDs holds hashes of what the records of an exchange message can be looked up
+	// by.
+	HeaderIDs = "Understudy-Ids"
 	// HeaderObject names the object that holds the message's body.
 	HeaderObject = "Understudy-Object"
 	// HeaderDisposition and HeaderSeq repeat fields of a trial, so that the

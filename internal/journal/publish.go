@@ -29,17 +29,16 @@ func (j *Journal) PublishExchanges(ctx context.Context, submodule string, recs [
 		return 0, err
 	}
 	var batch []byte
-	var first string
-	count := 0
+	first, count := 0, 0 // the records of the batch
 	flush := func() error {
 		if count == 0 {
 			return nil
 		}
-		seq, err = j.publishBatch(ctx, submodule, recs[0].Instance, first, count, batch)
+		seq, err = j.publishBatch(ctx, submodule, recs[first:first+count], batch)
 		batch, count = nil, 0
 		return err
 	}
-	for _, e := range recs {
+	for i, e := range recs {
 		one, err := AppendExchange(nil, e)
 		if err != nil {
 			return seq, err
@@ -50,21 +49,25 @@ func (j *Journal) PublishExchanges(ctx context.Context, submodule string, recs [
 			}
 		}
 		if count == 0 {
-			first = e.ID
+			first = i
 		}
 		batch, count = append(batch, one...), count+1
 	}
 	return seq, flush()
 }
 
-func (j *Journal) publishBatch(ctx context.Context, submodule, instance, id string, count int, data []byte) (uint64, error) {
+func (j *Journal) publishBatch(ctx context.Context, submodule string, recs []*Exchange, data []byte) (uint64, error) {
+	id, count := recs[0].ID, strconv.Itoa(len(recs))
 	m := nats.NewMsg(ExchangeSubject(submodule))
-	m.Header.Set(HeaderCount, strconv.Itoa(count))
-	m.Header.Set(HeaderInstance, instance)
+	m.Header.Set(HeaderCount, count)
+	m.Header.Set(HeaderInstance, recs[0].Instance)
+	if ids := idsHeader(recs); ids != "" {
+		m.Header.Set(HeaderIDs, ids)
+	}
 	if err := j.fill(ctx, m, id, data); err != nil {
 		return 0, err
 	}
-	ack, err := j.js.PublishMsg(ctx, m, jetstream.WithMsgID(id+"/"+strconv.Itoa(count)))
+	ack, err := j.js.PublishMsg(ctx, m, jetstream.WithMsgID(id+"/"+count))
 	if err != nil {
 		return 0, classify("publish exchanges", err)
 	}
