@@ -55,16 +55,47 @@ func openLedger(dir string, log *slog.Logger) (*ledger, error) {
 // while no process does, and what the journal has of what it had in hand. It
 // changes nothing. fs.ErrNotExist: no proxy ever used the directory.
 func ReadAccounts(ctx context.Context, dir string, pub Publisher) (instance string, a Accounts, err error) {
+	l, err := completeLedger(ctx, dir, pub)
+	if err != nil {
+		return "", a, err
+	}
+	return l.instance, l.read(), nil
+}
+
+// SavedAccounts gives the accounts that a proxy saved last, which may run.
+func SavedAccounts(dir string) (instance string, a Accounts, err error) {
 	l, err := readLedger(filepath.Join(dir, accountsFile))
 	if err != nil {
 		return "", a, err
 	}
+	return l.instance, l.read(), nil
+}
+
+// Settle is ReadAccounts, and keeps what it found out. The directory must belong to this
+// process meanwhile.
+func Settle(ctx context.Context, dir string, pub Publisher) (instance string, a Accounts, err error) {
+	l, err := completeLedger(ctx, dir, pub)
+	if err != nil {
+		return "", a, err
+	}
+	return l.instance, l.read(), l.save(dir)
+}
+
+// completeLedger reads a ledger and asks the journal for what it left open.
+func completeLedger(ctx context.Context, dir string, pub Publisher) (*ledger, error) {
+	l, err := readLedger(filepath.Join(dir, accountsFile))
+	if err != nil {
+		return nil, err
+	}
+	if l.carried == 0 {
+		return l, nil
+	}
 	n, last, err := pub.CountSince(ctx, l.instance, l.lastSeq)
 	if err != nil {
-		return "", a, fmt.Errorf("complete accounts: %w", err)
+		return nil, fmt.Errorf("complete accounts: %w", err)
 	}
 	l.resume(n, last)
-	return l.instance, l.read(), nil
+	return l, nil
 }
 
 func readLedger(path string) (*ledger, error) {

@@ -67,7 +67,7 @@ func (c *Capture) Bypassed() *Bypass { return c.bypass.Load() }
 
 // SetBypass is WriteBypass for the proxy's own state directory, at once.
 func (c *Capture) SetBypass(b *Bypass) error {
-	if err := WriteBypass(c.dir, b); err != nil {
+	if err := WriteBypass(c.home.Shared, b); err != nil {
 		return err
 	}
 	c.lookForBypass()
@@ -76,7 +76,7 @@ func (c *Capture) SetBypass(b *Bypass) error {
 
 // lookForBypass follows the file.
 func (c *Capture) lookForBypass() {
-	b, err := ReadBypass(c.dir)
+	b, err := ReadBypass(c.home.Shared)
 	before := c.bypass.Swap(b)
 	switch {
 	case (before == nil) == (b == nil):

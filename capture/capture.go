@@ -28,10 +28,19 @@ const saveEvery = 250 * time.Millisecond
 // more would compete with the live path.
 const workers = 2
 
+// A Home says where a proxy keeps its files.
+type Home struct {
+	// Shared holds what all proxies of the host have in common: the hash key, and whether
+	// they are bypassed.
+	Shared string
+	// Own holds the accounts; it belongs to one process at a time.
+	Own string
+}
+
 // A Capture is the proxy. Its Handler serves at once; Run carries what was
 // recorded to the journal. All methods are safe for concurrent use.
 type Capture struct {
-	dir      string
+	home     Home
 	log      *slog.Logger
 	key      []byte
 	settings atomic.Pointer[settings]
@@ -54,23 +63,22 @@ type Capture struct {
 }
 
 // New makes a proxy from a valid configuration. known tells which sub-modules a
-// client may name; nil accepts every valid name. stateDir keeps the accounts
-// and the hash key; it must exist and belong to this process alone. Nothing is
-// sent to pub before Run.
-func New(cfg Config, upstreams []Upstream, known func(submodule string) bool, pub Publisher, stateDir string, log *slog.Logger, set *metrics.Set) (*Capture, error) {
+// client may name; nil accepts every valid name. The directories of home must
+// exist. Nothing is sent to pub before Run.
+func New(cfg Config, upstreams []Upstream, known func(submodule string) bool, pub Publisher, home Home, log *slog.Logger, set *metrics.Set) (*Capture, error) {
 	s, err := compile(cfg, upstreams, known, nil)
 	if err != nil {
 		return nil, fmt.Errorf("start capture: %w", err)
 	}
-	if info, err := os.Stat(stateDir); err != nil || !info.IsDir() {
-		return nil, fmt.Errorf("start capture: state directory %s is not there", stateDir)
+	if info, err := os.Stat(home.Own); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("start capture: state directory %s is not there", home.Own)
 	}
-	c := &Capture{dir: stateDir, log: log, queue: newQueue(), drain: 10 * time.Second}
-	if c.key, err = openKey(stateDir); err != nil {
+	c := &Capture{home: home, log: log, queue: newQueue(), drain: 10 * time.Second}
+	if c.key, err = openKey(home.Shared); err != nil {
 		return nil, fmt.Errorf("start capture: %w", err)
 	}
 	c.history = newHistory(c.key)
-	if c.ledger, err = openLedger(stateDir, log); err != nil {
+	if c.ledger, err = openLedger(home.Own, log); err != nil {
 		return nil, fmt.Errorf("start capture: %w", err)
 	}
 	c.buffers.New = func() any { return new([copyBuffer]byte) }
@@ -145,7 +153,7 @@ func (c *Capture) Run(ctx context.Context) error {
 	c.publisher.wait()
 	close(saved)
 	rest.Wait()
-	if err := c.ledger.save(c.dir); err != nil {
+	if err := c.ledger.save(c.home.Own); err != nil {
 		return fmt.Errorf("stop capture: %w", err)
 	}
 	return nil
@@ -169,7 +177,7 @@ func (c *Capture) keepSaving(stop <-chan struct{}) {
 		case <-stop:
 			return
 		case now := <-tick.C:
-			err := c.ledger.save(c.dir)
+			err := c.ledger.save(c.home.Own)
 			if err != nil && !failing {
 				c.log.Error("the accounts cannot be saved; they would be lost with the process", "err", err)
 			}

@@ -15,19 +15,29 @@ import (
 	"understudy/llm/sim"
 )
 
-// A relay is a proxy of its own whose NATS is not there.
+// A relay is a proxy of its own.
 type relay struct {
 	*proc
 	config, dir, data, admin string
 }
 
-func startRelay(t *testing.T, upstream, admin string) *relay {
+// startRelay runs one; admin are further keys of [admin], nats of [nats]: without any its
+// NATS is not there.
+func startRelay(t *testing.T, upstream, admin string, nats ...string) *relay {
 	t.Helper()
 	r := &relay{dir: filepath.Join(t.TempDir(), "state"), data: steadyPort(t), admin: steadyPort(t)}
-	r.config = writeFile(t, "config.toml", fmt.Sprintf("[nats]\nmode = \"external\"\nurl = \"nats://%s\"\ndir = %q\n[capture]\nlisten = %q\n[capture.redact]\nmode = \"off\"\n[admin]\nlisten = %q\n%s\n[[upstream]]\nname = \"openai\"\nbase_url = %q\n",
-		freePort(t), r.dir, r.data, r.admin, admin, upstream))
+	if len(nats) == 0 {
+		nats = []string{fmt.Sprintf("url = \"nats://%s\"", freePort(t))}
+	}
+	r.configure(t, upstream, admin, strings.Join(nats, "\n"))
 	r.start(t)
 	return r
+}
+
+func (r *relay) configure(t *testing.T, upstream, admin, nats string) {
+	t.Helper()
+	r.config = writeFile(t, "config.toml", fmt.Sprintf("[nats]\nmode = \"external\"\ndir = %q\n%s\n[capture]\nlisten = %q\n[capture.redact]\nmode = \"off\"\n[admin]\nlisten = %q\n%s\n[[upstream]]\nname = \"openai\"\nbase_url = %q\n",
+		r.dir, nats, r.data, r.admin, admin, upstream))
 }
 
 func (r *relay) start(t *testing.T) {

@@ -112,7 +112,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err := cfg.validate(&source{path: "demo"}); err != nil {
 		return err
 	}
-	p, err := newProcessWith(cfg, stageNames, slog.New(slog.DiscardHandler), demoCredentials)
+	p, err := newProcessWith(cfg, stageNames, nil, slog.New(slog.DiscardHandler), demoCredentials)
 	if err != nil {
 		return err
 	}

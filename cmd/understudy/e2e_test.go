@@ -130,7 +130,7 @@ func (tn *town) start(stages, sets []string) {
 	if stages == nil {
 		stages = stageNames
 	}
-	p, err := newProcessWith(cfg, stages, slog.New(slog.DiscardHandler), demoCredentials)
+	p, err := newProcessWith(cfg, stages, nil, slog.New(slog.DiscardHandler), demoCredentials)
 	if err != nil {
 		tn.t.Fatal(err)
 	}

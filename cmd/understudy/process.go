@@ -38,6 +38,11 @@ type process struct {
 	proxies  *proxies
 	capture  *capture.Capture // nil without the stage
 	data     net.Listener
+	given    *daemon.Inherited // nil for a reader
+
+	crowd     crowd         // of the data port
+	succeeded chan struct{} // closed once a successor serves
+	leaving   atomic.Bool   // its clients are to go over to the successor
 
 	mu      sync.Mutex // guards what a reload replaces
 	cfg     *Config
@@ -55,31 +60,35 @@ type process struct {
 
 // newProcess takes the state directory and the ports; nothing runs yet. On
 // error everything is given back.
-func newProcess(cfg *Config, stages []string, log *slog.Logger) (*process, error) {
-	return newProcessWith(cfg, stages, log, bedrock.LoadCredentials)
+func newProcess(cfg *Config, stages []string, given *daemon.Inherited, log *slog.Logger) (*process, error) {
+	return newProcessWith(cfg, stages, given, log, bedrock.LoadCredentials)
 }
 
 // identify says with which credentials a Bedrock endpoint is called.
 type identify func(context.Context, llm.Endpoint) (bedrock.Credentials, error)
 
-func newProcessWith(cfg *Config, stages []string, log *slog.Logger, who identify) (*process, error) {
+func newProcessWith(cfg *Config, stages []string, given *daemon.Inherited, log *slog.Logger, who identify) (*process, error) {
 	if slices.Contains(stages, "capture") && len(cfg.Upstreams) == 0 {
 		return nil, fmt.Errorf("%w: the stage capture needs an [[upstream]] section", errConfig)
 	}
-	p, err := newBare(cfg, stages, log, who)
+	p, err := newBare(cfg, stages, given.Successor(), log, who)
 	if err != nil {
 		return nil, err
 	}
-	if p.admin, err = daemon.ListenAdmin(cfg.Admin.Listen, cfg.NATS.Dir); err != nil {
+	p.given = given
+	if p.admin, err = daemon.ListenAdmin(cfg.Admin.Listen, cfg.NATS.Dir, given.Take(daemon.SocketAdmin)); err != nil {
 		p.close()
 		return nil, err
 	}
 	if p.runs("capture") {
-		if p.data, err = net.Listen("tcp", cfg.Capture.Listen); err != nil {
+		if p.data = given.Take(daemon.SocketData); p.data == nil {
+			p.data, err = net.Listen("tcp", cfg.Capture.Listen)
+		}
+		if err != nil {
 			p.close()
 			return nil, fmt.Errorf("capture.listen: %w; free the address or set another [capture] listen", err)
 		}
-		p.capture, err = capture.New(cfg.Capture, cfg.Upstreams, p.known, p.j, cfg.NATS.Dir, log, p.set)
+		p.capture, err = capture.New(cfg.Capture, cfg.Upstreams, p.known, p.j, p.home(), log, p.set)
 		if err != nil {
 			p.close()
 			return nil, err
@@ -91,7 +100,7 @@ func newProcessWith(cfg *Config, stages []string, log *slog.Logger, who identify
 // newReader is a process without stages and without ports, for the verbs that
 // read a store whose daemon does not run.
 func newReader(cfg *Config, log *slog.Logger) (*process, error) {
-	p, err := newBare(cfg, nil, log, nil)
+	p, err := newBare(cfg, nil, false, log, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -102,12 +111,12 @@ func newReader(cfg *Config, log *slog.Logger) (*process, error) {
 	return p, nil
 }
 
-func newBare(cfg *Config, stages []string, log *slog.Logger, who identify) (*process, error) {
-	j, err := journal.Open(cfg.NATS, log)
+func newBare(cfg *Config, stages []string, successor bool, log *slog.Logger, who identify) (*process, error) {
+	j, err := openJournal(cfg.NATS, successor, func(c journal.Config) (*journal.Journal, error) { return journal.Open(c, log) })
 	if err != nil {
 		return nil, err
 	}
-	p := &process{log: log, stages: stages, set: metrics.NewSet(), start: time.Now(), j: j, cfg: cfg, who: who, warm: make(chan struct{})}
+	p := &process{log: log, stages: stages, set: metrics.NewSet(), start: time.Now(), j: j, cfg: cfg, who: who, warm: make(chan struct{}), succeeded: make(chan struct{})}
 	p.accounts = journal.NewAccounts(j, cfg.candidates)
 	if p.runs("replay") && !cfg.NATS.Create && !p.runs("canary") { // it may not read verdicts (docs/deploy.md)
 		p.accounts.LeaveJudgements()
@@ -167,10 +176,12 @@ func (p *process) run(ctx context.Context, reload func() (*Config, error)) error
 	live := daemon.NewGroup(background, p.log)
 	var server *capture.Server
 	if p.capture != nil {
-		server = capture.NewServer(p.capture.Handler(), p.capture.TLS(), p.log)
+		server = capture.NewServer(p.courteous(p.capture.Handler()), p.capture.TLS(), p.log)
+		server.ConnState = p.crowd.watch
 		live.Go("capture", p.capture.Run)
 		side.Go("data", func(context.Context) error { return ignoreClosed(server.Serve(p.data)) })
 		side.Go("counters", p.publishCounters)
+		side.Go("others", p.settleOthers)
 	}
 	side.Go("warm", func(ctx context.Context) error {
 		if p.settled(ctx) == nil {
@@ -179,6 +190,7 @@ func (p *process) run(ctx context.Context, reload func() (*Config, error)) error
 		return nil
 	})
 	if reload != nil {
+		side.Go("upgrade", p.onUpgrade)
 		onReload(ctx, p.log, func() error { return p.reload(background, reload) })
 	}
 	p.ready.Store(true)
@@ -187,6 +199,7 @@ func (p *process) run(ctx context.Context, reload func() (*Config, error)) error
 	var failed error
 	select {
 	case <-ctx.Done():
+	case <-p.succeeded:
 	case <-side.Failed():
 	case <-live.Failed():
 	}
@@ -206,6 +219,11 @@ func (p *process) run(ctx context.Context, reload func() (*Config, error)) error
 func (p *process) drain(server *capture.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), p.config().Admin.DrainTimeout)
 	defer cancel()
+	select {
+	case <-p.succeeded:
+		p.dismiss(p.config().Admin.DrainTimeout)
+	default:
+	}
 	if err := server.Shutdown(ctx); err != nil {
 		p.log.Warn("live requests were cut after the drain timeout", "err", err)
 		server.Close()
@@ -234,6 +252,9 @@ func (p *process) announce() {
 		p.log.Info("understudy is running", attrs...)
 	}
 	notify(p.log, "READY=1")
+	if err := p.given.Ready(); err != nil {
+		p.log.Warn("the process that this one takes over from was not told", "err", err)
+	}
 }
 
 // afterHold is run once the stage judge may begin.

@@ -40,6 +40,13 @@ func (p *process) watchProxies(ctx context.Context) error {
 	return nil
 }
 
+// set notes what a proxy's accounts are.
+func (p *proxies) set(instance string, a capture.Accounts) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.by[instance] = a
+}
+
 // watched tells whether the stored counters have been read.
 func (p *proxies) watched() bool {
 	p.mu.Lock()
@@ -108,15 +115,15 @@ func (p *process) saveCounters(ctx context.Context) {
 // readPast completes the counters of the proxy that used this state directory
 // last: its file is younger than what it had published when it was killed.
 func (p *process) readPast(ctx context.Context) error {
-	instance, a, err := capture.ReadAccounts(ctx, p.j.Dir(), p.j)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	for _, dir := range places(p.config().NATS.Dir) {
+		instance, a, err := capture.ReadAccounts(ctx, dir, p.j)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		p.proxies.set(instance, a)
 	}
-	if err != nil {
-		return err
-	}
-	p.proxies.mu.Lock()
-	defer p.proxies.mu.Unlock()
-	p.proxies.by[instance] = a
 	return nil
 }

@@ -439,7 +439,7 @@ func (tn *town) join(broker string, stages ...string) *process {
 	if err != nil {
 		tn.t.Fatal(err)
 	}
-	p, err := newProcessWith(cfg, stages, slog.New(slog.DiscardHandler), demoCredentials)
+	p, err := newProcessWith(cfg, stages, nil, slog.New(slog.DiscardHandler), demoCredentials)
 	if err != nil {
 		tn.t.Fatal(err)
 	}

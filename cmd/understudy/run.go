@@ -43,7 +43,12 @@ var runVerb = &verb{
 		}
 		ctx, stop := onSignals(ctx, log)
 		defer stop()
-		p, err := newProcess(cfg, stages, log)
+		given, err := daemon.Inherit()
+		if err != nil {
+			return err
+		}
+		defer given.Close()
+		p, err := newProcess(cfg, stages, given, log)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,12 +21,17 @@ const SocketName = "admin.sock"
 type Admin struct {
 	tcp, unix net.Listener
 	servers   []*http.Server
+	left      atomic.Bool
 }
 
-// ListenAdmin binds both. The state directory must be locked by this process:
-// a socket that is there already is a dead one's.
-func ListenAdmin(addr, dir string) (*Admin, error) {
-	tcp, err := net.Listen("tcp", addr)
+// ListenAdmin binds both, the listener only where none was inherited (nil). A socket
+// that is there already is a dead process's, or that of one from which this one takes
+// over: the state directory's lock says so.
+func ListenAdmin(addr, dir string, tcp net.Listener) (*Admin, error) {
+	var err error
+	if tcp == nil {
+		tcp, err = net.Listen("tcp", addr)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("admin.listen: %w; free the address or set another [admin] listen", err)
 	}
@@ -107,11 +113,23 @@ func (a *Admin) Serve(ctx context.Context, open, full http.Handler) error {
 	select {
 	case <-ctx.Done():
 	case err := <-fail:
-		a.Close()
-		return err
+		if !a.left.Load() {
+			a.Close()
+			return err
+		}
+		<-ctx.Done()
 	}
 	a.Close()
 	return nil
+}
+
+// Listener is the bound listener, for a successor; nil without one.
+func (a *Admin) Listener() net.Listener { return a.tcp }
+
+// Leave stops serving, without an end of Serve: a successor answers now.
+func (a *Admin) Leave() {
+	a.left.Store(true)
+	a.Close()
 }
 
 // Close ends both listeners and their connections.

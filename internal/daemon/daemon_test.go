@@ -56,12 +56,12 @@ func TestSocketShowsMoreThanTheListener(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	dead, err := ListenAdmin("127.0.0.1:0", dir)
+	dead, err := ListenAdmin("127.0.0.1:0", dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dead.Close()
-	a, err := ListenAdmin("127.0.0.1:0", dir)
+	a, err := ListenAdmin("127.0.0.1:0", dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

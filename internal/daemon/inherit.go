@@ -75,11 +75,21 @@ func Inherit() (*Inherited, error) {
 }
 
 // Successor tells whether this process takes over from one that still runs.
-func (in *Inherited) Successor() bool { return in.ready != nil }
+func (in *Inherited) Successor() bool { return in != nil && in.ready != nil }
+
+// Take gives a socket, which then belongs to the caller; nil where there is none.
+func (in *Inherited) Take(name string) net.Listener {
+	if in == nil {
+		return nil
+	}
+	l := in.Sockets[name]
+	delete(in.Sockets, name)
+	return l
+}
 
 // Ready tells the predecessor that it may go. Without one it does nothing.
 func (in *Inherited) Ready() error {
-	if in.ready == nil {
+	if !in.Successor() {
 		return nil
 	}
 	_, err := in.ready.Write([]byte{1})

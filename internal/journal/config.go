@@ -19,6 +19,9 @@ type Config struct {
 	// Dir is the state directory: the embedded store, counters, keys, and the
 	// admin socket. One daemon at a time may use it.
 	Dir string `toml:"dir"`
+	// Shared is the directory that this process shares with one that it takes over from;
+	// empty is Dir.
+	Shared string `toml:"-"`
 	// URL of an external NATS; several, separated by commas.
 	URL string `toml:"url"`
 	// Credentials is the path of a NATS credentials file, or of a file that holds

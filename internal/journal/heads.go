@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -42,6 +45,11 @@ func (j *Journal) ensureHeadReaders(ctx context.Context) error {
 func (j *Journal) heads(ctx context.Context, seq, end uint64, handle func(*Message)) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	free, err := j.lockReader()
+	if err != nil {
+		return err
+	}
+	defer free()
 	durable := headReader(j.cfg.Proxy)
 	cons, err := j.js.Consumer(ctx, StreamExchanges, durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -84,6 +92,23 @@ func (j *Journal) heads(ctx context.Context, seq, end uint64, handle func(*Messa
 		}
 	}
 	return nil
+}
+
+// lockReader keeps a process that takes over from another one, or gives over to it, from
+// setting their common reader back meanwhile. It is held for as long as one call reads.
+func (j *Journal) lockReader() (free func(), err error) {
+	dir := j.cfg.Shared
+	if dir == "" {
+		dir = j.cfg.Dir
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "reader.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err == nil {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock the reader of headers: %w", err)
+	}
+	return func() { f.Close() }, nil
 }
 
 // CountSince counts the records that the given proxy stored after message seq,

@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,6 +13,16 @@ import (
 
 // ErrLocked tells that another process uses the state directory.
 var ErrLocked = errors.New("state directory is in use")
+
+// Lock takes a directory of a process that is not there any more; closing it gives it back.
+// ErrLocked where one is.
+func Lock(dir string) (io.Closer, error) {
+	f, err := lockDir(dir)
+	if err != nil {
+		return nil, err // not a nil file in an interface
+	}
+	return f, nil
+}
 
 // lockDir takes the state directory for this process. The NATS server takes no
 // lock of its own: two of them would serve, and ruin, one store. The lock ends
