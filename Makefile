@@ -3,7 +3,7 @@ GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check format vet staticcheck race real-traffic crash cluster simulate bench bench-fallback bench-replay fuzz metrics-doc translation-doc errors-doc
+.PHONY: help build demo test check format vet staticcheck race real-traffic crash cluster simulate bench bench-fallback bench-replay bench-capture fuzz metrics-doc translation-doc errors-doc
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -25,7 +25,7 @@ format:
 
 vet:
 	$(GO) vet ./...
-	$(GO) vet -tags 'simulate realtraffic crash cluster fallback benchreplay' ./...
+	$(GO) vet -tags 'simulate realtraffic crash cluster fallback benchreplay benchcapture' ./...
 
 staticcheck:
 	$(GO) run $(STATICCHECK) ./...
@@ -63,6 +63,9 @@ bench-fallback: ## 20,000 requests through a fallback chain in each of ten broke
 
 bench-replay: ## the replay stage against the bare AWS SDK, its slots, its backlog and its rate, about six minutes
 	$(GO) test -tags benchreplay -count=1 -timeout 20m -v -run 'TestBenchReplay$$' ./replay
+
+bench-capture: ## the proxy against nginx and a bare httputil.ReverseProxy, interleaved on one core, about seven minutes
+	$(GO) test -tags benchcapture -count=1 -timeout 60m -v -run 'TestBenchCapture$$' ./cmd/understudy
 
 translation-doc: ## write docs/translation.md anew from the tables of the translator
 	$(GO) test -count=1 -run TestDoc ./llm/bedrock -update
