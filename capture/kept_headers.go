@@ -2,11 +2,12 @@ package capture
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
-// keptRequest and keptAnswer are the headers that a record keeps; no header
-// that can carry a secret is among them.
+// keptRequest and keptAnswer are the headers that a record keeps, and keptNames how
+// it names them; no header that can carry a secret is among them.
 var (
 	keptRequest = [...]string{
 		"User-Agent", "Openai-Beta", "X-Stainless-Lang", "X-Stainless-Package-Version", "X-Stainless-Runtime", "X-Stainless-Retry-Count",
@@ -15,7 +16,17 @@ var (
 		"Content-Type", "Openai-Version", "Openai-Model", "Openai-Processing-Ms", "X-Request-Id", "Apim-Request-Id",
 		"X-Ms-Region", "X-Ms-Deployment-Name", "Retry-After", "Retry-After-Ms",
 	}
+	keptNames = lowerCase(keptRequest[:], keptAnswer[:])
 )
+
+// lowerCase gives each name in lower case.
+func lowerCase(lists ...[]string) map[string]string {
+	m := map[string]string{}
+	for _, name := range slices.Concat(lists...) {
+		m[name] = strings.ToLower(name)
+	}
+	return m
+}
 
 // maxHeader bounds a header's value in a record.
 const maxHeader = 256
@@ -23,10 +34,10 @@ const maxHeader = 256
 // keptHeaders are the few of the allow-list, by lower-case name, without the
 // caller's secrets.
 func keptHeaders(request, answer http.Header, secrets []string) map[string]string {
-	kept := map[string]string{}
+	kept := make(map[string]string, len(keptRequest)+len(keptAnswer)/2)
 	keep := func(h http.Header, name string) {
 		if v := headerText(h, name, secrets); v != "" {
-			kept[strings.ToLower(name)] = v
+			kept[keptNames[name]] = v
 		}
 	}
 	for _, name := range keptRequest {

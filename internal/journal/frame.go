@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // The body of an exchange message is 1..N records, each
@@ -25,6 +26,7 @@ func AppendExchange(dst []byte, e *Exchange) ([]byte, error) {
 		return dst, fmt.Errorf("encode exchange %s: %w", e.ID, err)
 	}
 	n := sectionSize(meta) + sectionSize(e.Request) + sectionSize(e.Response)
+	dst = slices.Grow(dst, n+binary.MaxVarintLen64)
 	dst = binary.AppendUvarint(dst, uint64(n))
 	for _, b := range [][]byte{meta, e.Request, e.Response} {
 		dst = binary.AppendUvarint(dst, uint64(len(b)))
@@ -34,7 +36,8 @@ func AppendExchange(dst []byte, e *Exchange) ([]byte, error) {
 }
 
 func sectionSize(b []byte) int {
-	return len(binary.AppendUvarint(nil, uint64(len(b)))) + len(b)
+	var v [binary.MaxVarintLen64]byte
+	return binary.PutUvarint(v[:], uint64(len(b))) + len(b)
 }
 
 // DecodeExchanges reads all records of a message body. The bodies of the

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -149,6 +150,44 @@ func TestTrialIsStoredOnceHoweverOftenAndLateItIsPublished(t *testing.T) {
 	}
 	if has, _ := j.HasTrial(ctx, "a/b", "llama-3.3", "other"); has {
 		t.Error("HasTrial of an unknown id")
+	}
+}
+
+func TestBatchesPublishedAtOnceKeepTheirBytes(t *testing.T) {
+	j := openTest(t, testConfig(t))
+	var mu sync.Mutex
+	want := map[string]*Exchange{}
+	var publishers sync.WaitGroup
+	for p := range 4 {
+		publishers.Go(func() {
+			for round := range 5 {
+				batch := []*Exchange{exchange("a", 7*p+round), exchange("a", 150_000), exchange("a", 150_000+p), exchange("a", round)}
+				for i, e := range batch {
+					e.Request = bytes.Repeat([]byte{byte('a' + 4*p + i)}, 100+round)
+					mu.Lock()
+					want[e.ID] = e
+					mu.Unlock()
+				}
+				if _, err := j.PublishExchanges(t.Context(), "a", batch); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	publishers.Wait()
+	got := 0
+	err := j.Read(t.Context(), StreamExchanges, nil, func(m *Message) error {
+		list, err := ReadExchanges(m.Subject, m.Data)
+		for _, e := range list {
+			if w := want[e.ID]; w == nil || e.Conversation != w.Conversation || !bytes.Equal(e.Request, w.Request) || !bytes.Equal(e.Response, w.Response) {
+				t.Errorf("exchange %s is not what was published", e.ID)
+			}
+			got++
+		}
+		return err
+	})
+	if err != nil || got != len(want) {
+		t.Errorf("%d of %d exchanges, %v", got, len(want), err)
 	}
 }
 

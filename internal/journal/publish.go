@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -28,33 +29,42 @@ func (j *Journal) PublishExchanges(ctx context.Context, submodule string, recs [
 	if err := j.storable("publish exchanges"); err != nil {
 		return 0, err
 	}
-	var batch []byte
-	first, count := 0, 0 // the records of the batch
-	flush := func() error {
+	buf := batches.Get().(*[]byte)
+	defer batches.Put(buf)
+	batch, first, count := (*buf)[:0], 0, 0 // the records of the batch
+	flush := func(data []byte) error {
 		if count == 0 {
 			return nil
 		}
-		seq, err = j.publishBatch(ctx, submodule, recs[first:first+count], batch)
-		batch, count = nil, 0
+		seq, err = j.publishBatch(ctx, submodule, recs[first:first+count], data)
+		count = 0
 		return err
 	}
 	for i, e := range recs {
-		one, err := AppendExchange(nil, e)
-		if err != nil {
+		before := len(batch)
+		if batch, err = AppendExchange(batch, e); err != nil {
 			return seq, err
 		}
-		if count > 0 && len(batch)+len(one) > j.limit() {
-			if err := flush(); err != nil {
+		if count > 0 && len(batch) > j.limit() {
+			if err := flush(batch[:before]); err != nil {
 				return seq, err
 			}
+			batch = append(batch[:0], batch[before:]...)
 		}
 		if count == 0 {
 			first = i
 		}
-		batch, count = append(batch, one...), count+1
+		count++
 	}
-	return seq, flush()
+	if cap(batch) <= 2*messageLimit {
+		*buf = batch
+	}
+	return seq, flush(batch)
 }
+
+// batches are the buffers in which messages are put together. The client has copied a
+// message when its publishing returns.
+var batches = sync.Pool{New: func() any { return new([]byte) }}
 
 func (j *Journal) publishBatch(ctx context.Context, submodule string, recs []*Exchange, data []byte) (uint64, error) {
 	id, count := recs[0].ID, strconv.Itoa(len(recs))
