@@ -3,7 +3,7 @@ GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check format vet staticcheck race real-traffic crash cluster simulate bench bench-fallback bench-replay bench-capture fuzz metrics-doc translation-doc errors-doc
+.PHONY: help build demo test check format vet staticcheck race real-traffic crash cluster simulate bench bench-fallback bench-replay bench-capture bench-capture-safety soak-capture fuzz metrics-doc translation-doc errors-doc
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -66,6 +66,12 @@ bench-replay: ## the replay stage against the bare AWS SDK, its slots, its backl
 
 bench-capture: ## the proxy against nginx and a bare httputil.ReverseProxy, interleaved on one core, about seven minutes
 	$(GO) test -tags benchcapture -count=1 -timeout 60m -v -run 'TestBenchCapture$$' ./cmd/understudy
+
+bench-capture-safety: ## answers compared, completeness, a stalled NATS; BENCH_ANSWERS=1000000 BENCH_STALL=60 is the long form
+	$(GO) test -tags benchcapture -count=1 -timeout 60m -v -run 'TestBenchCaptureSafety$$' ./cmd/understudy
+
+soak-capture: ## ten minutes at 70 % of the maximum with a dead NATS
+	$(GO) test -tags benchcapture -count=1 -timeout 60m -v -run 'TestSoakCapture$$' ./cmd/understudy
 
 translation-doc: ## write docs/translation.md anew from the tables of the translator
 	$(GO) test -count=1 -run TestDoc ./llm/bedrock -update

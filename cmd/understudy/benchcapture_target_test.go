@@ -73,23 +73,36 @@ func (b *benchTarget) pids() []int {
 	return list
 }
 
-// metric reads the sum of one of our metrics over its labels.
-func (b *benchTarget) metric(t testing.TB, name string) (sum float64) {
+// metrics reads the lines of our metrics that begin with a name, with their values.
+func (b *benchTarget) metrics(t testing.TB, name string) map[string]float64 {
 	t.Helper()
 	resp, err := http.Get("http://" + b.admin + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var text strings.Builder
-	if _, err := io.Copy(&text, resp.Body); err != nil {
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(text.String()) {
+	found := map[string]float64{}
+	for line := range strings.Lines(string(text)) {
 		if rest, ok := strings.CutPrefix(line, name); ok && (rest[0] == '{' || rest[0] == ' ') {
-			v, _ := strconv.ParseFloat(strings.TrimSpace(rest[strings.LastIndexByte(rest, ' '):]), 64)
-			sum += v
+			labels, value, _ := strings.Cut(strings.TrimSpace(rest), " ")
+			if !strings.HasPrefix(rest, "{") {
+				labels, value = "", labels
+			}
+			found[labels], _ = strconv.ParseFloat(value, 64)
 		}
+	}
+	return found
+}
+
+// metric is the sum of one of them.
+func (b *benchTarget) metric(t testing.TB, name string) (sum float64) {
+	t.Helper()
+	for _, v := range b.metrics(t, name) {
+		sum += v
 	}
 	return sum
 }
