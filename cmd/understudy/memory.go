@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
 	"slices"
+	"time"
 )
 
 const (
@@ -15,24 +18,42 @@ const (
 	// far as the limit lets it. Of the default, 100, a proxy in traffic pays for a
 	// collection every few milliseconds: what it keeps is little.
 	garbagePercent = 400
+	// limitEvery is how often the limit follows what is in use.
+	limitEvery = time.Second
 )
 
-// memoryLimit is the limit of the Go runtime for a process that is nothing but a proxy,
-// in bytes; 0 where another program, such as an embedded NATS, shares its heap.
-func memoryLimit(cfg *Config, stages []string) int64 {
-	if !slices.Equal(stages, []string{"capture"}) || cfg.NATS.Mode != "external" {
-		return 0
-	}
-	return int64(cfg.Capture.Memory) + besidesBudget
+// memoryLimit is the limit of the Go runtime for a proxy that keeps live bytes. Its floor is
+// the budget and what is needed besides; where thousands of connections need more, it leaves
+// the heap the room to double that it has without a limit, so that no processor time goes
+// into collecting what is in use.
+func memoryLimit(cfg *Config, live int64) int64 {
+	return besidesBudget + max(int64(cfg.Capture.Memory), 2*live)
 }
 
-// tuneMemory sets how much memory a proxy takes before it collects garbage, unless the
-// environment says so in Go's own variables.
-func tuneMemory(cfg *Config, stages []string) {
-	limit := memoryLimit(cfg, stages)
-	if limit == 0 || os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
-		return
+// boundMemory sets, until ctx ends, how much memory a process that is nothing but a proxy
+// takes before it collects garbage. Where another program, such as an embedded NATS, shares
+// its heap, or the environment says so in Go's own variables, it does nothing.
+func (p *process) boundMemory(ctx context.Context) error {
+	alone := slices.Equal(p.stages, []string{"capture"}) && p.config().NATS.Mode == "external"
+	if !alone || os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
+		return nil
 	}
 	debug.SetGCPercent(garbagePercent)
-	debug.SetMemoryLimit(limit)
+	tick := time.NewTicker(limitEvery)
+	defer tick.Stop()
+	for {
+		debug.SetMemoryLimit(memoryLimit(p.config(), liveBytes()))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// liveBytes is what the last collection found in use, and the stacks.
+func liveBytes() int64 {
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	metrics.Read(s)
+	return int64(s[0].Value.Uint64() + s[1].Value.Uint64())
 }

@@ -182,6 +182,7 @@ func (p *process) run(ctx context.Context, reload func() (*Config, error)) error
 		side.Go("data", func(context.Context) error { return ignoreClosed(server.Serve(p.data)) })
 		side.Go("counters", p.publishCounters)
 		side.Go("others", p.settleOthers)
+		side.Go("memory", p.boundMemory)
 	}
 	side.Go("warm", func(ctx context.Context) error {
 		if p.settled(ctx) == nil {

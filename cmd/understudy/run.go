@@ -53,7 +53,6 @@ var runVerb = &verb{
 			return err
 		}
 		p.level = &level
-		tuneMemory(cfg, stages)
 		return p.run(ctx, func() (*Config, error) { return loadConfig(e.config, e.sets) })
 	},
 }

@@ -285,7 +285,6 @@ func (p *process) reload(ctx context.Context, read func() (*Config, error)) erro
 	if p.level != nil {
 		cfg.Log.Apply(p.level)
 	}
-	tuneMemory(cfg, p.stages)
 	p.accounts.SetCandidates(cfg.candidates)
 	before.stop()
 	w.start(ctx)
