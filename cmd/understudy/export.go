@@ -22,6 +22,7 @@ type exchangeLine struct {
 	Status       int        `json:"status"`
 	Class        llm.Class  `json:"class"`
 	Aborted      bool       `json:"aborted"`
+	ClientSlow   bool       `json:"client_slow"`
 	Request      string     `json:"request"`
 	Response     string     `json:"response"`
 	LatencyMS    float64    `json:"latency_ms"`
@@ -101,7 +102,7 @@ func (p *process) exportExchanges(ctx context.Context, enc *json.Encoder) error 
 func newExchangeLine(cfg *Config, e *journal.Exchange) exchangeLine {
 	l := exchangeLine{
 		ID: e.ID, At: e.At, Submodule: e.Submodule, Conversation: orNull(e.Conversation), Unit: orNull(e.Unit),
-		Model: e.Model, Stream: e.Stream, Status: e.Status, Class: e.Class, Aborted: e.Aborted,
+		Model: e.Model, Stream: e.Stream, Status: e.Status, Class: e.Class, Aborted: e.Aborted, ClientSlow: e.ClientSlow,
 		Request: string(e.Request), Response: string(e.Response),
 		LatencyMS: e.LatencyMS, TTFTMS: e.TTFTMS, Usage: e.Usage,
 	}
