@@ -26,9 +26,11 @@ const (
 	usageRepeated = "repeated" // it took it neither way
 )
 
-// Bounds in seconds: an answer of a language model, and the proxy's own share.
+// Bounds in seconds: an answer of a language model, one token of a stream, and the proxy's
+// own share.
 var (
 	answerBounds   = [...]float64{0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 13, 20, 30, 60, 120}
+	tokenBounds    = [...]float64{0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.25, 0.5, 1}
 	overheadBounds = [...]float64{10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 5e-3, 25e-3, 0.1}
 )
 
@@ -125,6 +127,9 @@ func (m *meters) live(e *journal.Exchange) {
 	m.set.GetOrCreatePrometheusHistogramExt(fmt.Sprintf("understudy_live_response_seconds{submodule=%q}", name), answerBounds[:]).Update(e.LatencyMS / 1000)
 	if e.TTFTMS != nil {
 		m.set.GetOrCreatePrometheusHistogramExt(fmt.Sprintf("understudy_live_time_to_first_token_seconds{submodule=%q}", name), answerBounds[:]).Update(*e.TTFTMS / 1000)
+	}
+	if ms, ok := e.PerTokenMS(); ok {
+		m.set.GetOrCreatePrometheusHistogramExt(fmt.Sprintf("understudy_live_time_per_output_token_seconds{submodule=%q}", name), tokenBounds[:]).Update(ms / 1000)
 	}
 }
 

@@ -26,6 +26,7 @@ var metricTable = []metric{
 	{"understudy_capture_requests_total", "counter", "outcome", "requests by what became of them: the first sum of `status`"},
 	{"understudy_capture_dropped_total", "counter", "reason", "exchanges not recorded, by reason; the live answer did not notice"},
 	{"understudy_capture_passed_total", "counter", "path", "requests passed without being recorded, by group of paths"},
+	{"understudy_capture_excluded_total", "counter", "by", "requests of which nothing is written: path = no Chat Completions call; bypass; skip = X-Understudy-Skip; key, header, pointer, consent = [capture.exclude]"},
 	{"understudy_capture_ask_usage_total", "counter", "outcome", "streams that were asked for their usage ([capture] ask_usage): asked = the answer stood; refused = the upstream took the request only as the client sent it; repeated = it did not take that either"},
 	{"understudy_capture_inflight", "gauge", "", "live requests under way"},
 	{"understudy_capture_overhead_seconds", "histogram", "", "time from a request's arrival to its being sent upstream"},
@@ -36,6 +37,7 @@ var metricTable = []metric{
 
 	{"understudy_live_response_seconds", "histogram", "submodule", "time to the last byte of the live answer"},
 	{"understudy_live_time_to_first_token_seconds", "histogram", "submodule", "time to the first content of a live stream"},
+	{"understudy_live_time_per_output_token_seconds", "histogram", "submodule", "time of a live stream for each output token behind the first"},
 	{"understudy_live_errors_total", "counter", "submodule, class", "failed live calls by class"},
 
 	{"understudy_replay_trials_total", "counter", "candidate, outcome, class", "stored dispositions; outcome is trial, not_comparable, over_budget or dead_letter"},

@@ -97,6 +97,15 @@ type Exchange struct {
 	Response []byte `json:"-"`
 }
 
+// PerTokenMS is how long the stream took for each output token behind the first, in
+// milliseconds; false where that cannot be said.
+func (e *Exchange) PerTokenMS() (float64, bool) {
+	if e.TTFTMS == nil || e.Usage == nil || e.Usage.OutputTokens < 2 || e.Aborted {
+		return 0, false
+	}
+	return (e.LatencyMS - *e.TTFTMS) / float64(e.Usage.OutputTokens-1), true
+}
+
 // A Frame is one read from the upstream: milliseconds since the request was
 // sent, and how many bytes came.
 type Frame struct {

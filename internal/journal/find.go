@@ -23,17 +23,23 @@ func IDTime(id string) (time.Time, bool) {
 }
 
 // FindExchange looks an exchange up by its id. One of our own ids says from
-// where to read; another id means reading the stream from its start. seq is the
-// sequence of its message.
+// where to read; where the clocks of proxy and broker differ too much for that, and for
+// another id, the stream is read from its start. seq is the sequence of its message.
 func (j *Journal) FindExchange(ctx context.Context, id string) (e *Exchange, seq uint64, err error) {
 	if err := j.usable("find exchange"); err != nil {
 		return nil, 0, err
 	}
-	cfg := jetstream.OrderedConsumerConfig{}
 	if at, ok := IDTime(id); ok {
-		from := at.Add(-time.Second) // the broker's clock may lag a little
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
+		from := at.Add(-time.Second)
+		e, seq, err = j.findFrom(ctx, id, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &from})
+		if !errors.Is(err, ErrNotFound) {
+			return e, seq, err
+		}
 	}
+	return j.findFrom(ctx, id, jetstream.OrderedConsumerConfig{})
+}
+
+func (j *Journal) findFrom(ctx context.Context, id string, cfg jetstream.OrderedConsumerConfig) (e *Exchange, seq uint64, err error) {
 	errFound := errors.New("found")
 	err = j.readAll(ctx, StreamExchanges, cfg, nil, func(m *Message) error {
 		list, err := ReadExchanges(m.Subject, m.Data)

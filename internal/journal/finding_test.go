@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 )
 
 // An exchange is found by each of its names, also once the index has forgotten it and
@@ -80,5 +81,18 @@ func TestIndexOfIDsIsARing(t *testing.T) {
 	x.add(m)
 	if seqs, from := x.find(hashID("u")); len(seqs) != 1 || seqs[0] != indexMost || from != 1 || len(x.entries) != indexMost {
 		t.Errorf("found %v, whole from %d on, %d entries", seqs, from, len(x.entries))
+	}
+}
+
+// A proxy whose clock is ahead of the broker's has ids that are younger than their messages.
+func TestExchangeOfAClockThatIsAheadIsFound(t *testing.T) {
+	j := openTest(t, testConfig(t))
+	e := exchange("a/b", 1)
+	e.ID = NewID(time.Now().Add(time.Hour))
+	if _, err := j.PublishExchanges(t.Context(), "a/b", []*Exchange{e}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := j.FindExchange(t.Context(), e.ID); err != nil || got.ID != e.ID {
+		t.Errorf("%v, %v", got, err)
 	}
 }
