@@ -66,17 +66,18 @@ type Capture struct {
 // client may name; nil accepts every valid name. The directories of home must
 // exist. Nothing is sent to pub before Run.
 func New(cfg Config, upstreams []Upstream, known func(submodule string) bool, pub Publisher, home Home, log *slog.Logger, set *metrics.Set) (*Capture, error) {
-	s, err := compile(cfg, upstreams, known, nil)
-	if err != nil {
-		return nil, fmt.Errorf("start capture: %w", err)
-	}
 	if info, err := os.Stat(home.Own); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("start capture: state directory %s is not there", home.Own)
 	}
-	c := &Capture{home: home, log: log, queue: newQueue(), drain: 10 * time.Second}
-	if c.key, err = openKey(home.Shared); err != nil {
+	key, err := openKey(home.Shared)
+	if err != nil {
 		return nil, fmt.Errorf("start capture: %w", err)
 	}
+	s, err := compile(cfg, upstreams, known, key, nil)
+	if err != nil {
+		return nil, fmt.Errorf("start capture: %w", err)
+	}
+	c := &Capture{home: home, key: key, log: log, queue: newQueue(), drain: 10 * time.Second}
 	c.history = newHistory(c.key)
 	if c.ledger, err = openLedger(home.Own, log); err != nil {
 		return nil, fmt.Errorf("start capture: %w", err)
@@ -101,7 +102,7 @@ func (c *Capture) Reload(cfg Config, upstreams []Upstream, known func(submodule 
 	c.reload.Lock()
 	defer c.reload.Unlock()
 	before := c.settings.Load()
-	s, err := compile(cfg, upstreams, known, before)
+	s, err := compile(cfg, upstreams, known, c.key, before)
 	if err != nil {
 		return fmt.Errorf("reload capture: %w", err)
 	}

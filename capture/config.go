@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"understudy/capture/redact"
 )
 
 // Config is the section [capture].
@@ -48,8 +50,13 @@ type Config struct {
 	// names them.
 	ConversationPointers []string `toml:"conversation_pointers"`
 	UnitPointers         []string `toml:"unit_pointers"`
+	// TenantHeader is the header in which a trusted client names whose data a request
+	// holds, TenantPointers where in the request that stands: pseudonyms are stable
+	// within a tenant. Neither: all are one.
+	TenantHeader   string   `toml:"tenant_header"`
+	TenantPointers []string `toml:"tenant_pointers"`
 	// Redact is the section [capture.redact].
-	Redact Redact `toml:"redact"`
+	Redact redact.Config `toml:"redact"`
 	// Exclude is the section [capture.exclude].
 	Exclude Exclude `toml:"exclude"`
 	// Rules find the sub-module of a request without the header. The first
@@ -59,13 +66,6 @@ type Config struct {
 
 // maxDrain bounds how long an upstream works on for a client that has left.
 const maxDrain = 9 * time.Second
-
-// Redact is the section [capture.redact].
-type Redact struct {
-	// Mode is "on" or "off". This build has no redaction, so Validate accepts
-	// only an "off" that is written out.
-	Mode string `toml:"mode"`
-}
 
 // DefaultConfig has the value of every key that may be left out.
 func DefaultConfig() Config {
@@ -79,8 +79,9 @@ func DefaultConfig() Config {
 		DrainAbandoned:       5 * time.Second,
 		ConversationPointers: []string{"/metadata/conversation", "/metadata/conversation_id"},
 		UnitPointers:         []string{"/metadata/unit", "/metadata/unit_id", "/user"},
-		Redact:               Redact{Mode: "on"},
-		Exclude:              Exclude{Keys: []string{}, Headers: []string{}, Pointers: []string{}, ConsentPointers: []string{"/metadata/consent"}},
+		TenantPointers:       []string{},
+		Redact:               redact.DefaultConfig(),
+		Exclude:              Exclude{Keys: []string{}, Headers: []string{}, Pointers: []string{}, Tenants: []string{}, ConsentPointers: []string{"/metadata/consent"}},
 	}
 }
 
@@ -123,12 +124,11 @@ func (c *Config) Validate() error {
 	if _, err := compilePointers("unit_pointers", c.UnitPointers); err != nil {
 		errs = append(errs, err)
 	}
-	switch c.Redact.Mode {
-	case "off":
-	case "on":
-		bad("redaction is not part of this build; write [capture.redact] mode = \"off\" to record texts as they are")
-	default:
-		bad("redact.mode %q is unknown: \"on\" or \"off\"", c.Redact.Mode)
+	if _, err := compilePointers("tenant_pointers", c.TenantPointers); err != nil {
+		errs = append(errs, err)
+	}
+	if err := c.Redact.Validate(); err != nil {
+		errs = append(errs, err)
 	}
 	if _, err := compileExclude(&c.Exclude); err != nil {
 		errs = append(errs, err)

@@ -18,7 +18,7 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 		want   string // empty: valid
 	}{
 		"default with redaction off": {func(*Config) {}, ""},
-		"redaction":                  {func(c *Config) { c.Redact.Mode = "on" }, `redaction is not part of this build; write [capture.redact] mode = "off" to record texts as they are`},
+		"redaction":                  {func(c *Config) { c.Redact.Media = "some" }, `redact.media "some" is unknown`},
 		"redaction, other word":      {func(c *Config) { c.Redact.Mode = "no" }, `redact.mode "no" is unknown`},
 		"listen":                     {func(c *Config) { c.Listen = "8080" }, "is not an address"},
 		"memory":                     {func(c *Config) { c.Memory = 100 }, "at least 1MiB"},
@@ -132,7 +132,8 @@ func TestReloadSwapsOrKeeps(t *testing.T) {
 	r := start(t, provider(t, answering), rigConfig{})
 	other := []Upstream{{Name: "other", BaseURL: provider(t, answering)}}
 	cfg := DefaultConfig()
-	if err := r.Reload(cfg, other, nil); err == nil || !strings.Contains(err.Error(), "redaction") {
+	cfg.Redact.Mode = "maybe"
+	if err := r.Reload(cfg, other, nil); err == nil || !strings.Contains(err.Error(), "redact.mode") {
 		t.Fatalf("reload of a bad configuration: %v", err)
 	}
 	ask(t, r.url+chatPath, question)

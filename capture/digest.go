@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"understudy/capture/redact"
 	"understudy/internal/journal"
 	"understudy/llm"
 	"understudy/llm/openai"
@@ -88,7 +89,11 @@ func (c *Capture) read(t *take) (rec *journal.Exchange, reason string) {
 	if time.Since(t.queued) < maxQueued {
 		c.estimates.fill(rec, req, answer)
 	}
-	scrubRecord(rec, secrets)
+	if t.settings.redactor == nil {
+		scrubRecord(rec, secrets)
+		return rec, ""
+	}
+	c.redact(rec, t.settings.redactor, redact.Subject{Tenant: t.tenantOf(d), Secrets: secrets})
 	return rec, ""
 }
 

@@ -23,6 +23,8 @@ type Exclude struct {
 	// Pointers are JSON Pointers into the request: "/metadata/private" for any value but
 	// false, null and an empty text, or "/metadata/team=legal" for one.
 	Pointers []string `toml:"pointers"`
+	// Tenants are those of tenant_header and tenant_pointers.
+	Tenants []string `toml:"tenants"`
 	// Consent is "required" where only requests that carry consent are recorded.
 	Consent string `toml:"consent"`
 	// ConsentPointers say where in the request consent stands, besides the header
@@ -48,16 +50,18 @@ const (
 	excludedKey     = "key"
 	excludedHeader  = "header"
 	excludedPointer = "pointer"
+	excludedTenant  = "tenant"
 	excludedConsent = "consent"
 )
 
-var exclusions = [...]string{excludedPath, excludedBypass, excludedSkip, excludedKey, excludedHeader, excludedPointer, excludedConsent}
+var exclusions = [...]string{excludedPath, excludedBypass, excludedSkip, excludedKey, excludedHeader, excludedPointer, excludedTenant, excludedConsent}
 
 // excluder is an Exclude ready to be used.
 type excluder struct {
 	keys            []string // hexadecimal digits
 	headers         []headerRule
 	pointers        []pointerRule
+	tenants         []string
 	consent         bool
 	consentPointers []pointer
 }
@@ -73,7 +77,7 @@ type pointerRule struct {
 }
 
 func compileExclude(e *Exclude) (*excluder, error) {
-	out := &excluder{consent: e.Consent == consentRequired}
+	out := &excluder{tenants: e.Tenants, consent: e.Consent == consentRequired}
 	var errs []error
 	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf("exclude."+format, a...)) }
 	for _, s := range e.Keys {
@@ -153,6 +157,9 @@ func (x *excluder) body(t *take, d *document) string {
 		case r.equals == "" && there && (!scalar || said(v)):
 			return excludedPointer
 		}
+	}
+	if len(x.tenants) > 0 && slices.Contains(x.tenants, t.tenantOf(d)) {
+		return excludedTenant
 	}
 	if !x.consent || agreed(t.ownHeader(headerConsent)) {
 		return ""

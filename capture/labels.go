@@ -41,6 +41,17 @@ func (t *take) ownHeader(name string) string {
 	return v
 }
 
+// tenantOf says whose data a request holds; empty where nobody says.
+func (t *take) tenantOf(d *document) string {
+	s := t.settings
+	if s.tenantHeader != "" {
+		if v := validKey(t.ownHeader(s.tenantHeader)); v != "" {
+			return v
+		}
+	}
+	return firstKey(d, s.tenant)
+}
+
 // label finds sub-module, conversation and unit of an exchange.
 func (t *take) label(d *document) labels {
 	s := t.settings

@@ -8,6 +8,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"understudy/capture/redact"
 	"understudy/internal/journal"
 	"understudy/llm"
 )
@@ -67,6 +68,10 @@ func newMeters(set *metrics.Set, c *Capture) *meters {
 	for _, by := range exclusions {
 		m.by[by] = set.GetOrCreateCounter(fmt.Sprintf("understudy_capture_excluded_total{by=%q}", by))
 	}
+	m.redacted(&redact.Counts{Spans: map[string]int{redact.KindPointer: 0, redact.KindCredential: 0}})
+	for _, kind := range redact.Kinds {
+		m.redacted(&redact.Counts{Spans: map[string]int{kind: 0}})
+	}
 	for _, o := range []string{usageAsked, usageRefused, usageRepeated} {
 		m.usage[o] = set.GetOrCreateCounter(fmt.Sprintf("understudy_capture_ask_usage_total{outcome=%q}", o))
 	}
@@ -99,6 +104,16 @@ func (m *meters) outcome(outcome, reason string, n int) {
 
 // excluded counts a request of which nothing is recorded, by what excludes it.
 func (m *meters) excluded(by string) { m.by[by].Inc() }
+
+// redacted notes what a redactor looked at and replaced.
+func (m *meters) redacted(n *redact.Counts) {
+	m.set.GetOrCreateCounter("understudy_capture_redact_texts_total").Add(n.Strings)
+	m.set.GetOrCreateCounter("understudy_capture_redact_bytes_total").Add(n.Bytes)
+	for kind, spans := range n.Spans {
+		m.set.GetOrCreateCounter(fmt.Sprintf("understudy_capture_redacted_total{kind=%q}", kind)).Add(spans)
+	}
+	m.set.GetOrCreateCounter("understudy_capture_media_dropped_total").Add(n.Media)
+}
 
 // passed counts a request that is not recorded, by its path group.
 func (m *meters) passed(group string) {

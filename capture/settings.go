@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/textproto"
 	"sync"
 	"time"
+
+	"understudy/capture/redact"
 )
 
 // settings are a configuration ready to be used. A reload swaps them whole;
@@ -20,6 +23,9 @@ type settings struct {
 	trusted        trusted
 	rules          []compiledRule
 	exclude        *excluder
+	tenantHeader   string
+	tenant         []pointer
+	redactor       *redact.Redactor // nil: texts are recorded as they are
 	conversation   []pointer
 	unit           []pointer
 	targets        []target
@@ -30,13 +36,13 @@ type settings struct {
 	usageRefused   sync.Map // the *target that do not take include_usage
 }
 
-// compile makes settings; before is what they replace, or nil.
-func compile(cfg Config, upstreams []Upstream, known func(string) bool, before *settings) (*settings, error) {
+// compile makes settings; key is that of all keyed hashes, before is what they replace, or nil.
+func compile(cfg Config, upstreams []Upstream, known func(string) bool, key []byte, before *settings) (*settings, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("[capture]: %w", err)
 	}
 	s := &settings{sample: cfg.Sample, maxBody: int64(cfg.MaxBody), memory: int64(cfg.Memory), drainAbandoned: cfg.DrainAbandoned, known: known, askUsage: cfg.AskUsage}
-	var errs [7]error
+	var errs [9]error
 	s.trusted, errs[0] = parseTrusted(cfg.TrustedClients)
 	s.rules, errs[1] = compileRules(cfg.Rules)
 	s.conversation, errs[2] = compilePointers("conversation_pointers", cfg.ConversationPointers)
@@ -53,6 +59,11 @@ func compile(cfg Config, upstreams []Upstream, known func(string) bool, before *
 		errs[5] = errors.New("[capture] tls_cert: TLS is switched on or off by a restart, not by a reload")
 	}
 	s.exclude, errs[6] = compileExclude(&cfg.Exclude)
+	s.tenant, errs[7] = compilePointers("tenant_pointers", cfg.TenantPointers)
+	s.tenantHeader = textproto.CanonicalMIMEHeaderKey(cfg.TenantHeader)
+	if cfg.Redact.Mode == "on" {
+		s.redactor, errs[8] = redact.New(cfg.Redact, keyed(key, "pseudonyms"))
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ const (
 	codeRejected    = "rejected"
 	codeAborted     = "live_aborted"
 	codeRefused     = "live_refused"
+	codeMedia       = "media_dropped"
 	codeUntranslate = "untranslatable"
 	codeDay         = "daily_budget"
 	codeTooDear     = "call_above_budget"
@@ -116,8 +117,11 @@ func (l *lane) prepare(ex *journal.Exchange) prepared {
 // incomparable names what keeps the exchange from being compared whatever the
 // candidate says.
 func (l *lane) incomparable(ex *journal.Exchange) (code, reason string) {
-	if ex.Aborted {
+	switch {
+	case ex.Aborted:
 		return codeAborted, "live: the client left before the answer's end"
+	case ex.MediaDropped > 0:
+		return codeMedia, "images, audio or files of the request were not recorded ([capture.redact] media = \"drop\")"
 	}
 	switch ex.Class {
 	case llm.ClassInvalid, llm.ClassAccess, llm.ClassNotFound:

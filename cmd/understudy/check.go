@@ -62,6 +62,8 @@ func (c *Config) notes() []string {
 	if note := c.priceNote(time.Now()); note != "" {
 		notes = append(notes, note)
 	}
-	notes = append(notes, "texts are recorded as they are ([capture.redact] mode = \"off\"): restrict who may read the store")
+	if c.Capture.Redact.Mode == "off" {
+		notes = append(notes, "texts are recorded as they are ([capture.redact] mode = \"off\"): restrict who may read the store")
+	}
 	return notes
 }

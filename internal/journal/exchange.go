@@ -91,6 +91,12 @@ type Exchange struct {
 	ResponseLength int    `json:"response_length"`
 	ResponseHMAC   string `json:"response_hmac,omitempty"`
 
+	// Redactions counts by kind what was replaced in both; MediaDropped are images, pieces
+	// of audio and files that were taken out of them, without which nobody sees what live
+	// saw.
+	Redactions   map[string]int `json:"redactions,omitempty"`
+	MediaDropped int            `json:"media_dropped,omitempty"`
+
 	// Request is the body as the client sent it; Response the answer's body,
 	// for a stream the chat completion assembled from it; both after redaction.
 	Request  []byte `json:"-"`
