@@ -201,10 +201,16 @@ func TestBenchCaptureProfile(t *testing.T) {
 	}
 	s := newBenchSite(t)
 	url, _, _ := benchBroker(t, s.sync)
-	setup := benchSetup{upstream: s.upstream, sync: s.sync, redact: s.redact, nats: url}
+	setup := benchSetup{upstream: s.upstream, sync: s.sync, redact: s.redact}
 	for _, k := range benchSelected() {
-		for name, sample := range map[string]float64{"off": 0, "on": 1} {
-			setup.name, setup.sample, setup.profile = name, sample, filepath.Join(dir, name+"-"+k.name)
+		for _, name := range []string{off, on, onEmbedded} {
+			setup.name, setup.nats, setup.sample, setup.profile = name, url, 1, filepath.Join(dir, strings.ReplaceAll(name, ", ", "-")+"-"+k.name)
+			switch name {
+			case off:
+				setup.sample = 0
+			case onEmbedded:
+				setup.nats = ""
+			}
 			b := benchOurTarget(t, setup)
 			k.job.Seconds = 6
 			f := s.load(t, b, k.job)
