@@ -123,12 +123,8 @@ func step(v json.RawMessage, token string) (json.RawMessage, bool) {
 	}
 	switch v[0] {
 	case '{':
-		var m map[string]json.RawMessage
-		if json.Unmarshal(v, &m) != nil {
-			return nil, false
-		}
-		next, ok := m[token]
-		return next, ok
+		next := openai.Member(v, token)
+		return next, next != nil
 	case '[':
 		var list []json.RawMessage
 		i, err := strconv.Atoi(token)

@@ -50,6 +50,17 @@ func Fields(body []byte) map[string]json.RawMessage {
 	return top
 }
 
+// Member is the member of an object inside a body that Decode has accepted, the last where
+// the key stands twice; nil where there is none. It refers to object.
+func Member(object json.RawMessage, key string) (v json.RawMessage) {
+	for k, m := range members(object) {
+		if k == key {
+			v = m
+		}
+	}
+	return v
+}
+
 // members walks the members of the object doc.
 func members(doc []byte) iter.Seq2[string, json.RawMessage] {
 	return func(yield func(string, json.RawMessage) bool) {
