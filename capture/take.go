@@ -118,10 +118,13 @@ func (t *take) add(buf, p []byte, length int64) []byte {
 		if length >= need && (length < size || length <= 64<<10) {
 			size = length
 		}
+		size, _ = bufferSize(size)
 		if !t.charge(size) { // the old bytes stay charged until they are copied
 			return nil
 		}
-		buf = append(make([]byte, 0, size), buf...)
+		old := buf
+		buf = append(buffer(size), old...)
+		recycle(old)
 		t.uncharge(have)
 	}
 	return append(buf, p...)
@@ -151,6 +154,8 @@ func (t *take) drop(reason string) {
 
 // release lets all bytes go.
 func (t *take) release() {
+	recycle(t.request)
+	recycle(t.response)
 	t.request, t.response, t.frames = nil, nil, nil
 	t.uncharge(t.charged)
 }
@@ -167,6 +172,11 @@ func (t *take) settled() bool {
 // its record holds; false where that does not fit.
 func (t *take) recharge(e *journal.Exchange) bool {
 	want := int64(takeOverhead + cap(e.Request) + cap(e.Response) + cap(e.Frames)*frameSize)
+	for _, b := range [][]byte{t.request, t.response} {
+		if !sameBuffer(b, e.Request) && !sameBuffer(b, e.Response) {
+			recycle(b)
+		}
+	}
 	t.request, t.response, t.frames = nil, nil, nil
 	if more := want - t.charged; more > 0 && !t.budget.take(more) {
 		return false

@@ -36,7 +36,7 @@ func TestTakeChargesWhatItHolds(t *testing.T) {
 					t.Fatalf("after %d pieces %d bytes are held, %d charged, %d taken from the budget", i, held, k.charged, k.budget.used.Load())
 				}
 			}
-			if length > 0 && int64(cap(k.response)) != length {
+			if length > 0 && int64(cap(k.response)) > length*5/4 {
 				t.Errorf("%d bytes are held for an answer of %d", cap(k.response), length)
 			}
 			k.release()
