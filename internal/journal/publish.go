@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -96,7 +97,8 @@ func (j *Journal) fill(ctx context.Context, m *nats.Msg, id string, data []byte)
 	// An object of that name is whole and the same: the client would store it again
 	// and purge what it replaced.
 	if _, err := j.bodies.GetInfo(ctx, name); err != nil {
-		if _, err := j.bodies.PutBytes(ctx, name, data); err != nil {
+		meta := jetstream.ObjectMeta{Name: name, Opts: &jetstream.ObjectMetaOptions{ChunkSize: uint32(j.limit())}} // each chunk is synced by itself
+		if _, err := j.bodies.Put(ctx, meta, bytes.NewReader(data)); err != nil {
 			return classify("store object", err)
 		}
 	}
