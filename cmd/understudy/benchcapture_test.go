@@ -147,7 +147,7 @@ func (s *benchSite) round(t testing.TB, kinds []benchKind) benchRound {
 	}
 	for _, b := range list {
 		warm := benchKinds[0].job
-		warm.Seconds = 0.4
+		warm.Clients, warm.Seconds = 128, 0.4 // as many connections as any load takes
 		s.load(t, b, warm)
 	}
 	r := benchRound{}
