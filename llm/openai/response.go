@@ -12,9 +12,12 @@ import (
 // where the provider left it out. A body without the wire's form is an
 // *llm.Error of ClassMalformed, an error envelope the error that it states.
 func DecodeResponse(body []byte) (*llm.Response, error) {
-	var c completion
-	if err := json.Unmarshal(body, &c); err != nil {
-		return nil, malformed("read answer: %w", err)
+	c, ok := ordinary(body)
+	if !ok {
+		c = completion{}
+		if err := json.Unmarshal(body, &c); err != nil {
+			return nil, malformed("read answer: %w", err)
+		}
 	}
 	if isSet(c.Error) {
 		return nil, DecodeError(0, nil, body)
