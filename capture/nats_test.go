@@ -41,6 +41,9 @@ func TestRealJournal(t *testing.T) {
 	seen := map[string]int{}
 	read := func(m *journal.Message) error {
 		recs, err := journal.DecodeExchanges(m.Data)
+		if err == nil {
+			err = j.UnsealAll(t.Context(), recs)
+		}
 		if err != nil {
 			return err
 		}

@@ -129,6 +129,9 @@ func (p *Panel) handle(ctx, work context.Context, a *asker, d *journal.Delivery)
 	if !p.wants(a, &t) {
 		return 0, nil
 	}
+	if err := p.j.UnsealTrial(ctx, &t); err != nil {
+		return 0, err
+	}
 	arrived := time.Now()
 	if arrived.After(t.At.Add(p.scope.Deadline)) {
 		return 0, nil // whenever its conversation began

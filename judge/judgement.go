@@ -16,6 +16,8 @@ type pairText struct {
 	identical            bool
 	// failed: the trial has no answer, and only live is rated.
 	failed bool
+	// owners are whose texts these are.
+	owners journal.Owners
 }
 
 var errUnreadable = errors.New("a record of the pair cannot be read")
@@ -37,12 +39,16 @@ func (p *Panel) read(ctx context.Context, t *journal.Trial) (pairText, error) {
 	if err != nil {
 		return pairText{}, errUnreadable
 	}
+	if t.Forgotten {
+		return pairText{}, errUnreadable
+	}
+	owners := journal.Owners{Unit: t.Unit, Conversation: t.Conversation, Submodule: t.Submodule, At: t.At}
 	live := AnswerOf(resp)
 	trial := trialAnswer(t)
 	if trial == nil {
-		return pairText{request: transcript(req), live: answerText(live), failed: true}, nil
+		return pairText{request: transcript(req), live: answerText(live), failed: true, owners: owners}, nil
 	}
-	return pairText{request: transcript(req), live: answerText(live), trial: answerText(trial), identical: identical(live, trial)}, nil
+	return pairText{request: transcript(req), live: answerText(live), trial: answerText(trial), identical: identical(live, trial), owners: owners}, nil
 }
 
 // identical answers need no judge to be compared: the same text, or the same JSON,
@@ -72,7 +78,7 @@ func (p *Panel) judgement(ctx context.Context, a *asker, t *journal.Trial, last 
 	}
 	v = &journal.Judgement{
 		Schema: journal.SchemaVersion, TrialID: t.ID, ExchangeID: t.ExchangeID, At: t.At, Source: t.Source,
-		Submodule: t.Submodule, Candidate: t.Candidate, Role: t.Role, Conversation: t.Conversation, Replaces: t.Replaces,
+		Submodule: t.Submodule, Candidate: t.Candidate, Role: t.Role, Conversation: t.Conversation, Unit: t.Unit, Replaces: t.Replaces,
 		Judge: a.judge.Endpoint.Name, Model: a.judge.Endpoint.Model, Prompts: promptsHash(metrics),
 	}
 	defer func() {

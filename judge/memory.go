@@ -80,7 +80,7 @@ func (m *memory) once(ctx context.Context, a *asker, key string, q *question, sh
 	}
 	said, err = a.ask(ctx, q, purse)
 	if err == nil && said.Label != "" {
-		m.remember(ctx, key, said)
+		m.remember(ctx, key, q.owners, said)
 	}
 	return said, false, err
 }
@@ -99,10 +99,10 @@ func (m *memory) recall(ctx context.Context, key string) (said saying, ok bool, 
 }
 
 // remember is a help, not a promise: what is not remembered is asked again.
-func (m *memory) remember(ctx context.Context, key string, said saying) {
+func (m *memory) remember(ctx context.Context, key string, o journal.Owners, said saying) {
 	data, err := json.Marshal(said)
 	if err == nil {
-		err = m.j.Remember(ctx, key, data)
+		err = m.j.Remember(ctx, key, o, data)
 	}
 	if err != nil {
 		m.log.Debug("remember verdict", "err", err)

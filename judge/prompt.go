@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"understudy/internal/journal"
 	"understudy/llm"
 )
 
@@ -18,6 +19,8 @@ type question struct {
 	request string
 	// answers is one text, or two in the order in which they are shown.
 	answers []string
+	// owners are whose texts these are.
+	owners journal.Owners
 }
 
 // verdictTool is the only tool that a judge has: its call is the verdict.

@@ -89,14 +89,14 @@ func (r *round) plan(metrics []*Metric, pair *pairText) []planned {
 	var list []planned
 	r.v.Live = map[string]journal.Rating{}
 	for _, m := range metrics { // every candidate's round asks it, and the first one pays
-		list = append(list, pointwise(m, pair.request, pair.live, true, r.v.Live))
+		list = append(list, pointwise(m, pair, pair.live, true, r.v.Live))
 	}
 	if pair.failed {
 		return list
 	}
 	r.v.Trial = map[string]journal.Rating{}
 	for _, m := range metrics {
-		list = append(list, pointwise(m, pair.request, pair.trial, false, r.v.Trial))
+		list = append(list, pointwise(m, pair, pair.trial, false, r.v.Trial))
 	}
 	if pair.identical {
 		r.v.Pairwise = &journal.Pairwise{Preference: journal.Tie, Identical: true, Consistent: true}
@@ -105,12 +105,12 @@ func (r *round) plan(metrics []*Metric, pair *pairText) []planned {
 	w := &journal.Pairwise{}
 	r.v.Pairwise = w
 	return append(list,
-		planned{q: &question{metric: &pairwise, request: pair.request, answers: []string{pair.live, pair.trial}}, take: func(rating journal.Rating) { w.LiveFirst = rating }},
-		planned{q: &question{metric: &pairwise, request: pair.request, answers: []string{pair.trial, pair.live}}, take: func(rating journal.Rating) { w.TrialFirst = rating }})
+		planned{q: &question{metric: &pairwise, request: pair.request, answers: []string{pair.live, pair.trial}, owners: pair.owners}, take: func(rating journal.Rating) { w.LiveFirst = rating }},
+		planned{q: &question{metric: &pairwise, request: pair.request, answers: []string{pair.trial, pair.live}, owners: pair.owners}, take: func(rating journal.Rating) { w.TrialFirst = rating }})
 }
 
-func pointwise(m *Metric, request, answer string, shared bool, to map[string]journal.Rating) planned {
-	return planned{q: &question{metric: m, request: request, answers: []string{answer}}, shared: shared, take: func(rating journal.Rating) {
+func pointwise(m *Metric, pair *pairText, answer string, shared bool, to map[string]journal.Rating) planned {
+	return planned{q: &question{metric: m, request: pair.request, answers: []string{answer}, owners: pair.owners}, shared: shared, take: func(rating journal.Rating) {
 		rating.Score = m.score(rating.Label)
 		to[m.Name] = rating
 	}}

@@ -235,6 +235,9 @@ func (p *planning) flush(ctx context.Context) error {
 		for i := range m.list {
 			switch {
 			case !m.done[i]:
+				if err := p.l.unseal(ctx, m.list[i]); err != nil {
+					return err
+				}
 				p.exchange(m, i)
 			case p.f.wants(m.list[i], m.d.Seq):
 				p.plan.Stored.count(m.stored[i])

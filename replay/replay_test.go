@@ -155,7 +155,7 @@ func (b *bench) trials(n int) map[string]*journal.Trial {
 				return err
 			}
 			got[tr.ExchangeID] = &tr
-			return nil
+			return b.j.UnsealTrial(b.t.Context(), &tr)
 		})
 		if err != nil {
 			b.t.Fatal(err)

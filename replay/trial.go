@@ -28,6 +28,7 @@ const (
 	codeUnpriced    = "unpriced_tier"
 	codeControl     = "control_share"
 	codeGivenUp     = "max_deliver"
+	codeForgotten   = "forgotten"
 )
 
 // try takes one exchange to its one disposition. again above 0 asks for it to
@@ -54,6 +55,9 @@ func (m *message) try(ctx context.Context, i int) (again time.Duration, err erro
 		if reason := l.leftOut(ctx, ex, d.Seq); reason != "" {
 			return 0, l.finish(ctx, t, journal.NotDrawn, codeControl, reason)
 		}
+	}
+	if err := l.unseal(ctx, ex); err != nil {
+		return 0, err
 	}
 	p := l.prepare(ex)
 	t.Gaps, t.Tier = p.gaps()
@@ -93,6 +97,21 @@ func (p *prepared) gaps() ([]llm.Gap, llm.Tier) {
 	return p.call.Gaps, p.call.Tier
 }
 
+// unseal opens the bodies of an exchange. A forgotten one is not comparable, and one that
+// cannot be opened is unreadable; the error says that it is to be tried later.
+func (l *lane) unseal(ctx context.Context, ex *journal.Exchange) error {
+	err := l.r.j.Unseal(ctx, ex)
+	switch {
+	case err == nil, errors.Is(err, journal.ErrForgotten):
+		return nil
+	case errors.Is(err, journal.ErrSeal):
+		l.log.Error("exchange cannot be opened; it is a dead letter", "exchange_id", ex.ID, "err", err)
+		ex.Request, ex.Response = nil, nil
+		return nil
+	}
+	return err
+}
+
 // prepare translates an exchange for the lane's endpoint.
 func (l *lane) prepare(ex *journal.Exchange) prepared {
 	if code, reason := l.incomparable(ex); code != "" {
@@ -118,6 +137,8 @@ func (l *lane) prepare(ex *journal.Exchange) prepared {
 // candidate says.
 func (l *lane) incomparable(ex *journal.Exchange) (code, reason string) {
 	switch {
+	case ex.Forgotten:
+		return codeForgotten, "its unit or conversation was forgotten"
 	case ex.Aborted:
 		return codeAborted, "live: the client left before the answer's end"
 	case ex.MediaDropped > 0:

@@ -19,6 +19,9 @@ import (
 // trailerError carries what went wrong after an answer had begun.
 const trailerError = "X-Error"
 
+// trailerNote carries a sentence about the answer that is no part of it.
+const trailerNote = "X-Note"
+
 // readTimeout bounds every read of the store that an API call makes.
 const readTimeout = 8 * time.Second
 
@@ -168,20 +171,24 @@ func (p *process) export(w http.ResponseWriter, r *http.Request) {
 		fail(w, &refusal{http.StatusBadRequest, fmt.Sprintf("export: unknown kind %q", what)})
 		return
 	}
-	w.Header().Set("Trailer", trailerError)
+	w.Header().Set("Trailer", trailerError+", "+trailerNote)
 	w.Header().Set("Content-Type", "application/jsonl")
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	var err error
+	var forgotten int
 	switch what {
 	case "exchanges":
-		err = p.exportExchanges(r.Context(), enc)
+		forgotten, err = p.exportExchanges(r.Context(), enc)
 	case "trials":
-		err = p.exportTrials(r.Context(), enc)
+		forgotten, err = p.exportTrials(r.Context(), enc)
 	case "dead_letters":
 		err = p.exportDeadLetters(r.Context(), enc)
 	case "observations":
 		err = p.exportObservations(r.Context(), enc)
+	}
+	if forgotten > 0 {
+		w.Header().Set(trailerNote, fmt.Sprintf("the texts of %d %s are empty: they were forgotten", forgotten, what))
 	}
 	if err != nil {
 		w.Header().Set(trailerError, "export ended early: "+err.Error())

@@ -25,6 +25,8 @@ import (
 type admin struct {
 	http  *http.Client
 	close func()
+	// words is where the daemon's notes go; nil drops them.
+	words io.Writer
 }
 
 func newAdmin(cfg *Config) *admin {
@@ -112,6 +114,9 @@ func (a *admin) do(ctx context.Context, method, path string, send any, read func
 	if err := read(resp.Body); err != nil {
 		return err
 	}
+	if note := resp.Trailer.Get(trailerNote); note != "" && a.words != nil {
+		fmt.Fprintln(a.words, note)
+	}
 	if late := resp.Trailer.Get(trailerError); late != "" {
 		return &codedError{code: exitUnreachable, err: errors.New(late)}
 	}
@@ -134,6 +139,7 @@ func (e *env) ask(ctx context.Context, path string, read func(io.Reader) error) 
 		fmt.Fprintf(e.stderr, "no daemon runs on %s: this is what its store holds\n", cfg.NATS.Dir)
 	}
 	defer a.close()
+	a.words = e.stderr
 	return a.get(ctx, path, read)
 }
 

@@ -97,6 +97,10 @@ func writeSets(w io.Writer, sets []*journal.Trial) {
 func writeLive(w io.Writer, ex *journal.Exchange) *llm.Response {
 	fmt.Fprintf(w, "exchange %s  %s  %s\n", ex.ID, ex.At.Format("2006-01-02 15:04:05.000 MST"), ex.Submodule)
 	fmt.Fprintf(w, "conversation %s  unit %s\n", orDash(ex.Conversation), orDash(ex.Unit))
+	if ex.Forgotten {
+		fmt.Fprintf(w, "\nforgotten: its texts are gone for good\nlive %s  HTTP %d  %.0f ms%s%s\n", orDash(ex.AnsweredModel), ex.Status, ex.LatencyMS, firstToken(ex.TTFTMS), failure(ex.Class))
+		return nil
+	}
 	if req, err := openai.Decode(ex.Request); err == nil {
 		for i := range req.Messages {
 			m := &req.Messages[i]
@@ -127,6 +131,9 @@ func writeTrial(w io.Writer, t *journal.Trial) {
 		last := t.Attempts[n-1]
 		fmt.Fprintf(w, "%s  %.0f ms%s  attempts %d%s\n", t.Model, last.LatencyMS, firstToken(last.TTFTMS), n, failure(t.Class))
 		writeAttempts(w, t.Attempts)
+		if t.Forgotten {
+			fmt.Fprintln(w, "forgotten: its texts are gone for good")
+		}
 		writeAnswer(w, t.Text, t.Refusal, t.ToolCalls)
 	}
 	if t.Divergence != "" {

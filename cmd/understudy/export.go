@@ -82,21 +82,29 @@ type deadLetterLine struct {
 	StoredAt   time.Time    `json:"stored_at"`
 }
 
-// exportExchanges writes what this product's own proxies captured.
-func (p *process) exportExchanges(ctx context.Context, enc *json.Encoder) error {
+// exportExchanges writes what this product's own proxies captured. Of those that were
+// forgotten the bodies are empty.
+func (p *process) exportExchanges(ctx context.Context, enc *json.Encoder) (forgotten int, err error) {
 	cfg := p.config()
-	return p.j.Read(ctx, journal.StreamExchanges, []string{"understudy.exchange.*"}, func(m *journal.Message) error {
+	err = p.j.Read(ctx, journal.StreamExchanges, []string{"understudy.exchange.*"}, func(m *journal.Message) error {
 		list, err := journal.ReadExchanges(m.Subject, m.Data)
 		if err != nil {
 			return nil // a dead letter for every candidate, with its reason
 		}
+		if err := p.j.UnsealAll(ctx, list); err != nil {
+			return err
+		}
 		for _, e := range list {
+			if e.Forgotten {
+				forgotten++
+			}
 			if err := enc.Encode(newExchangeLine(cfg, e)); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	return forgotten, err
 }
 
 func newExchangeLine(cfg *Config, e *journal.Exchange) exchangeLine {
@@ -119,14 +127,23 @@ func orNull(s string) *string {
 	return &s
 }
 
-func (p *process) exportTrials(ctx context.Context, enc *json.Encoder) error {
-	return p.j.Read(ctx, journal.StreamTrials, nil, func(m *journal.Message) error {
+// exportTrials writes the candidates' trials. Of those that were forgotten the texts are
+// empty.
+func (p *process) exportTrials(ctx context.Context, enc *json.Encoder) (forgotten int, err error) {
+	err = p.j.Read(ctx, journal.StreamTrials, nil, func(m *journal.Message) error {
 		var t journal.Trial
 		if err := m.Decode(&t); err != nil || t.Disposition != journal.Tried || t.Role != journal.RoleCandidate {
 			return err
 		}
+		if err := p.j.UnsealTrial(ctx, &t); err != nil {
+			return err
+		}
+		if t.Forgotten {
+			forgotten++
+		}
 		return enc.Encode(newTrialLine(&t))
 	})
+	return forgotten, err
 }
 
 func newTrialLine(t *journal.Trial) trialLine {

@@ -200,6 +200,9 @@ func (p *process) tail(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return nil // a dead letter elsewhere
 		}
+		if err := p.j.UnsealAll(r.Context(), list); err != nil {
+			return err
+		}
 		for _, e := range list {
 			if submodule != "" && e.Submodule != submodule {
 				continue

@@ -52,8 +52,17 @@ type Config struct {
 	Listen string `toml:"listen"`
 	// MaxStore bounds what all streams together may hold, in bytes.
 	MaxStore int64 `toml:"max_store"`
-	// Retention is how long records are kept.
-	Retention time.Duration `toml:"retention"`
+	// Retention is how long records are kept. The four after it say so of one kind, 0 for
+	// as long as Retention says; decisions, with 0, are kept for good.
+	Retention          time.Duration `toml:"retention"`
+	RetentionExchanges time.Duration `toml:"retention_exchanges"`
+	RetentionTrials    time.Duration `toml:"retention_trials"`
+	RetentionVerdicts  time.Duration `toml:"retention_verdicts"`
+	RetentionDecisions time.Duration `toml:"retention_decisions"`
+	// KeyFile is the path of a file with a secret of at least 32 bytes, readable by its
+	// owner alone. It encrypts the embedded store, and wraps the secrets that records are
+	// sealed with; without it neither is done.
+	KeyFile string `toml:"key_file"`
 }
 
 // DefaultConfig has the value of every key that may be left out.
@@ -118,6 +127,15 @@ func (c *Config) Validate() error {
 	}
 	if c.Retention < time.Hour {
 		bad("retention is %s; at least 1h is needed", c.Retention)
+	}
+	for key, d := range map[string]time.Duration{"retention_exchanges": c.RetentionExchanges, "retention_trials": c.RetentionTrials,
+		"retention_verdicts": c.RetentionVerdicts, "retention_decisions": c.RetentionDecisions} {
+		if d != 0 && d < time.Hour {
+			bad("%s is %s; at least 1h is needed, or 0", key, d)
+		}
+	}
+	if _, err := readKeyFile(c.KeyFile); err != nil {
+		errs = append(errs, err)
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		bad("tls_cert and tls_key go together")

@@ -214,7 +214,8 @@ func (d *Delivery) Nak(delay time.Duration) error {
 // InProgress tells the broker that the delivery is being worked on.
 func (d *Delivery) InProgress() error { return classify("in progress", d.msg.InProgress()) }
 
-// Exchange reads one exchange by the sequence of its message and its id.
+// Exchange reads one exchange by the sequence of its message and its id. ErrForgotten
+// tells that its bodies are gone for good.
 func (j *Journal) Exchange(ctx context.Context, seq uint64, id string) (*Exchange, error) {
 	if err := j.usable("read exchange"); err != nil {
 		return nil, err
@@ -232,6 +233,9 @@ func (j *Journal) Exchange(ctx context.Context, seq uint64, id string) (*Exchang
 		return nil, fmt.Errorf("read exchange %s in message %d: %w", id, seq, err)
 	}
 	e.Submodule, e.Source, _ = SubjectOf(m.Subject)
+	if err := j.Unseal(ctx, e); err != nil {
+		return nil, err
+	}
 	return e, nil
 }
 
@@ -311,7 +315,10 @@ func (j *Journal) readTrial(ctx context.Context, m jetstream.Msg) (*Trial, error
 		return nil, err
 	}
 	var t Trial
-	return &t, json.Unmarshal(d.Data, &t)
+	if err := json.Unmarshal(d.Data, &t); err != nil {
+		return nil, err
+	}
+	return &t, j.unsealTexts(ctx, &t)
 }
 
 // Records is how many records the message says it holds, at least 1.

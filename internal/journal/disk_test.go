@@ -226,7 +226,7 @@ func (d *diskTest) writes() map[string]func() error {
 		"decision": func() error {
 			return d.AppendDecision(ctx, &Decision{ID: NewID(time.Now()), Submodule: "a", Candidate: "c"})
 		},
-		"judges' memory":  func() error { return d.Remember(ctx, "key", []byte("v")) },
+		"judges' memory":  func() error { return d.Remember(ctx, "key", Owners{Unit: "u"}, []byte("v")) },
 		"counters":        func() error { return d.PutCounters(ctx, "proxy", 1) },
 		"control's state": func() error { return d.PutControl(ctx, "a", ControlState{}) },
 		"ledger": func() error {
@@ -487,7 +487,7 @@ func TestJetStreamThatWasDisabledIsMended(t *testing.T) {
 	}
 	for name, ask := range map[string]func(context.Context) error{
 		"ask account":   func(ctx context.Context) error { _, err := j.js.AccountInfo(ctx); return err },
-		"open bucket":   func(ctx context.Context) error { _, err := j.Bucket(ctx, BucketShared); return err },
+		"open bucket":   func(ctx context.Context) error { _, err := j.Bucket(ctx, BucketAccounts); return err },
 		"create stream": j.restore,
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)

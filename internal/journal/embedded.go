@@ -14,8 +14,9 @@ import (
 // first write that fails and stays so; then the server is ended and another one is
 // started in its place, on the same store and port. Clients connect again.
 type embedded struct {
-	cfg Config
-	log *slog.Logger
+	cfg    Config
+	master *master
+	log    *slog.Logger
 
 	mu     sync.Mutex
 	server *server.Server // nil before the start, and between two
@@ -43,7 +44,7 @@ func (e *embedded) current() *server.Server {
 // long with a large store, and is not called twice at once, nor beside stop.
 func (e *embedded) restart() error {
 	e.stop()
-	s, err := startServer(e.cfg, e.log)
+	s, err := startServer(e.cfg, e.master, e.log)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,9 @@ var (
 	// ErrFull tells that a limit of the stream or of the store is reached, or that
 	// the disk is full: the same call may succeed once there is room.
 	ErrFull = errors.New("the NATS store is full")
+	// ErrForgotten tells that the texts of a record are gone for good: a secret that they
+	// were sealed with was deleted. The record's numbers may be there.
+	ErrForgotten = errors.New("forgotten")
 	// ErrNotFound tells that a record is not (or no longer) stored.
 	ErrNotFound = errors.New("not stored")
 )

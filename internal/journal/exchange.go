@@ -12,8 +12,8 @@ import (
 )
 
 // SchemaVersion is written into every record. Readers accept it and the one
-// before; fields are only ever added.
-const SchemaVersion = 1
+// before; fields are only ever added. With 2 the texts came to be sealed.
+const SchemaVersion = 2
 
 // SourceCapture marks an exchange that this product's own proxy recorded. Any
 // other source is the name of a foreign publisher.
@@ -96,6 +96,12 @@ type Exchange struct {
 	// saw.
 	Redactions   map[string]int `json:"redactions,omitempty"`
 	MediaDropped int            `json:"media_dropped,omitempty"`
+	// Sealed are the sequences of the secrets that the bodies are sealed with; none where
+	// they are plain: another program published them, an earlier version stored them, or
+	// they were opened (Journal.Unseal).
+	Sealed []uint64 `json:"sealed,omitempty"`
+	// Forgotten tells that the bodies are gone for good.
+	Forgotten bool `json:"forgotten,omitempty"`
 
 	// Request is the body as the client sent it; Response the answer's body,
 	// for a stream the chat completion assembled from it; both after redaction.

@@ -24,7 +24,8 @@ func IDTime(id string) (time.Time, bool) {
 
 // FindExchange looks an exchange up by its id. One of our own ids says from
 // where to read; where the clocks of proxy and broker differ too much for that, and for
-// another id, the stream is read from its start. seq is the sequence of its message.
+// another id, the stream is read from its start. seq is the sequence of its message. One
+// that was forgotten is found, without its bodies.
 func (j *Journal) FindExchange(ctx context.Context, id string) (e *Exchange, seq uint64, err error) {
 	if err := j.usable("find exchange"); err != nil {
 		return nil, 0, err
@@ -60,6 +61,9 @@ func (j *Journal) findFrom(ctx context.Context, id string, cfg jetstream.Ordered
 	if e == nil {
 		return nil, 0, fmt.Errorf("exchange %s: %w", id, ErrNotFound)
 	}
+	if err := j.Unseal(ctx, e); err != nil && !errors.Is(err, ErrForgotten) {
+		return nil, 0, err
+	}
 	return e, seq, nil
 }
 
@@ -81,7 +85,7 @@ func (j *Journal) Judgement(ctx context.Context, submodule, endpoint, id string)
 	return &v, j.last(ctx, StreamVerdicts, JudgementSubject(submodule, endpoint, id), &v)
 }
 
-func (j *Journal) last(ctx context.Context, stream, subject string, record any) error {
+func (j *Journal) last(ctx context.Context, stream, subject string, record texted) error {
 	if err := j.usable("read " + subject); err != nil {
 		return err
 	}
@@ -96,7 +100,7 @@ func (j *Journal) last(ctx context.Context, stream, subject string, record any) 
 	if err := json.Unmarshal(data, record); err != nil {
 		return fmt.Errorf("decode %s: %w", subject, err)
 	}
-	return nil
+	return j.unsealTexts(ctx, record)
 }
 
 // LastSeq is the sequence of the last message that a stream holds, 0 for an

@@ -18,7 +18,7 @@ func (l *Ledger) forget(ctx context.Context) error {
 	if l.forgot == today {
 		return nil
 	}
-	first := l.now().UTC().Add(-max(l.j.cfg.Retention, keepLost)).Format(time.DateOnly)
+	first := l.now().UTC().Add(-max(l.j.cfg.keeps(l.j.cfg.RetentionTrials), keepLost)).Format(time.DateOnly)
 	var old []string
 	err := readEntries(ctx, l.kv, "*.*", func(e jetstream.KeyValueEntry) error {
 		day, _, _ := strings.Cut(e.Key(), ".")

@@ -17,9 +17,11 @@ import (
 // A Journal is the connection to the streams, and the embedded server where
 // there is one. Its methods may be called from many goroutines.
 type Journal struct {
-	cfg  Config
-	log  *slog.Logger
-	lock *os.File
+	cfg    Config
+	log    *slog.Logger
+	lock   *os.File
+	master *master // nil without a key file
+	keys   *keyring
 	// embedded and disk are nil with an external NATS.
 	embedded *embedded
 	disk     *disk
@@ -56,11 +58,19 @@ func open(cfg Config, log *slog.Logger, measure func(dir string) (room, error)) 
 	if err != nil {
 		return nil, err
 	}
+	master, err := readKeyFile(cfg.KeyFile)
+	if err == nil && cfg.Mode == "embedded" {
+		err = checkMark(cfg.Dir, master)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("nats.key_file: %w", err), lock.Close())
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	j := &Journal{cfg: cfg, log: log, lock: lock, ready: make(chan struct{}), claims: map[string]time.Duration{}, buckets: map[string]jetstream.KeyValue{}, cancel: cancel}
+	j := &Journal{master: master, cfg: cfg, log: log, lock: lock, ready: make(chan struct{}), claims: map[string]time.Duration{}, buckets: map[string]jetstream.KeyValue{}, cancel: cancel}
+	j.keys = &keyring{j: j}
 	if cfg.Mode == "embedded" {
 		j.disk = newDisk(storeDir(&cfg), cfg.MaxStore, measure, log)
-		j.embedded = &embedded{cfg: cfg, log: log}
+		j.embedded = &embedded{cfg: cfg, master: master, log: log}
 		err = j.openEmbedded(ctx)
 	} else if err = j.connect(ctx); err == nil {
 		j.wait.Go(func() { j.ensureUntilReady(ctx) })

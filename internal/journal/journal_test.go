@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -45,8 +46,15 @@ func exchange(submodule string, n int) *Exchange {
 		Schema: SchemaVersion, ID: NewID(time.Now()), At: time.Now().UTC().Round(0), Source: SourceCapture, Instance: "proxy-1",
 		Submodule: submodule, Conversation: fmt.Sprint("c", n), Class: llm.ClassOK, Status: 200,
 		Request:  []byte(`{"model":"m","messages":[]}`),
-		Response: bytes.Repeat([]byte("ä"), n),
+		Response: noise(2 * n),
 	}
+}
+
+// noise cannot be compressed.
+func noise(n int) []byte {
+	b := make([]byte, n)
+	rand.NewChaCha8([32]byte{}).Read(b)
+	return b
 }
 
 func TestExchangeSurvivesTheWireByteForByte(t *testing.T) {
@@ -379,7 +387,7 @@ func TestExternalNATSMayComeLate(t *testing.T) {
 	}
 	scfg := testConfig(t)
 	scfg.Listen = addr
-	s, err := startServer(scfg, quiet())
+	s, err := startServer(scfg, nil, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ type Judgement struct {
 	Candidate    string `json:"candidate"`
 	Role         Role   `json:"role,omitempty"`
 	Conversation string `json:"conversation"`
+	Unit         string `json:"unit,omitempty"`
 	// Replaces is the trial's. A pair that had been tried before is not judged.
 	Replaces Disposition `json:"replaces,omitempty"`
 
@@ -56,6 +57,9 @@ type Judgement struct {
 	BookedUSD float64   `json:"booked_usd,omitempty"`
 	BookedBy  string    `json:"booked_by,omitempty"`
 	JudgedAt  time.Time `json:"judged_at"`
+
+	// Texts seal the reasons while the judgement is stored.
+	Texts
 }
 
 // A Rating is one metric's verdict on one answer.

@@ -113,7 +113,7 @@ func TestControlStateAndCache(t *testing.T) {
 		t.Errorf("empty cache: %q, %v", data, err)
 	}
 	for _, v := range []string{"old", "new"} {
-		if err := j.Remember(t.Context(), "k", []byte(v)); err != nil {
+		if err := j.Remember(t.Context(), "k", Owners{Unit: "u"}, []byte(v)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -23,6 +23,8 @@ const (
 	BucketQuota = "UNDERSTUDY_QUOTA"
 	// BucketBackfills holds what persons have ordered to be tried again.
 	BucketBackfills = "UNDERSTUDY_BACKFILLS"
+	// StreamSecrets holds what records are sealed with.
+	StreamSecrets = "UNDERSTUDY_SECRETS"
 	// BucketShared holds the site's key and the state of each control.
 	BucketShared = "UNDERSTUDY_SHARED"
 )

@@ -25,7 +25,9 @@ func (j *Journal) limit() int {
 // PublishExchanges stores records of one sub-module that this process captured,
 // in as few messages as the size limit allows, and returns once the broker has
 // acknowledged them all; seq is the last message's. The same records may be
-// published again after an error: the broker drops what it already has.
+// published again after an error: the broker drops what it already has. Their bodies are
+// sealed; of a record whose unit or conversation was forgotten after its time the numbers
+// alone are stored.
 func (j *Journal) PublishExchanges(ctx context.Context, submodule string, recs []*Exchange) (seq uint64, err error) {
 	if err := j.storable("publish exchanges"); err != nil {
 		return 0, err
@@ -41,9 +43,18 @@ func (j *Journal) PublishExchanges(ctx context.Context, submodule string, recs [
 		count = 0
 		return err
 	}
+	owners := make([]Owners, len(recs))
 	for i, e := range recs {
+		owners[i] = e.owners()
+	}
+	j.keys.prepare(ctx, owners)
+	for i, e := range recs {
+		sealed, err := j.sealExchange(ctx, e)
+		if err != nil {
+			return seq, err
+		}
 		before := len(batch)
-		if batch, err = AppendExchange(batch, e); err != nil {
+		if batch, err = AppendExchange(batch, sealed); err != nil {
 			return seq, err
 		}
 		if count > 0 && len(batch) > j.limit() {
@@ -140,13 +151,15 @@ func (j *Journal) StoreTrial(ctx context.Context, t *Trial) (stored bool, err er
 	if t.Role != RoleCandidate {
 		m.Header.Set(HeaderRole, string(t.Role))
 	}
-	return j.storeOnce(ctx, m, t.ID, t)
+	c := *t
+	return j.storeOnce(ctx, m, t.ID, &c)
 }
 
 // StoreVerdict stores v once, as StoreTrial does.
 func (j *Journal) StoreVerdict(ctx context.Context, v *Verdict) (stored bool, err error) {
 	m := nats.NewMsg(VerdictSubject(v.Submodule, v.Candidate, v.TrialID))
-	return j.storeOnce(ctx, m, v.TrialID, v)
+	c := *v
+	return j.storeOnce(ctx, m, v.TrialID, &c)
 }
 
 // StoreJudgement stores v once, as StoreTrial does.
@@ -156,7 +169,8 @@ func (j *Journal) StoreJudgement(ctx context.Context, v *Judgement) (stored bool
 	if v.Unasked == "" {
 		m.Header.Set(HeaderJudge, v.Judge)
 	}
-	return j.storeOnce(ctx, m, v.TrialID, v)
+	c := *v
+	return j.storeOnce(ctx, m, v.TrialID, &c)
 }
 
 func setBooked(m *nats.Msg, usd float64, by string) {
@@ -166,9 +180,18 @@ func setBooked(m *nats.Msg, usd float64, by string) {
 	}
 }
 
-func (j *Journal) storeOnce(ctx context.Context, m *nats.Msg, id string, record any) (bool, error) {
+// storeOnce seals a record, a copy of the caller's, and stores it. Of one whose unit or
+// conversation was forgotten meanwhile the numbers alone are stored, without their names.
+func (j *Journal) storeOnce(ctx context.Context, m *nats.Msg, id string, record texted) (bool, error) {
 	if err := j.storable("store " + m.Subject); err != nil {
 		return false, err
+	}
+	forgotten, err := j.sealTexts(ctx, record)
+	if err != nil {
+		return false, err
+	}
+	if forgotten {
+		record.unname()
 	}
 	data, err := json.Marshal(record)
 	if err != nil {

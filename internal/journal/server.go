@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,8 +21,8 @@ const maxPayload = 8 << 20
 func storeDir(cfg *Config) string { return filepath.Join(cfg.Dir, "nats") }
 
 // startServer runs a NATS server inside this process. Without cfg.Listen it
-// has no port at all.
-func startServer(cfg Config, log *slog.Logger) (*server.Server, error) {
+// has no port at all; with a master its store is encrypted.
+func startServer(cfg Config, master *master, log *slog.Logger) (*server.Server, error) {
 	o := &server.Options{
 		ServerName:             "understudy",
 		DontListen:             cfg.Listen == "",
@@ -33,6 +34,9 @@ func startServer(cfg Config, log *slog.Logger) (*server.Server, error) {
 		SyncAlways:             cfg.Sync == "always",
 		MaxPayload:             maxPayload,
 		DisableJetStreamBanner: true,
+	}
+	if master != nil {
+		o.JetStreamKey, o.JetStreamCipher = hex.EncodeToString(master.derive("store")), server.AES
 	}
 	if cfg.Listen != "" {
 		// The server would wait long for a port that is taken.

@@ -21,7 +21,6 @@ const sharedBytes = 256 << 10
 // server and for an external one.
 func (j *Journal) ensure(ctx context.Context) error {
 	var mu sync.Mutex
-	var bodies jetstream.ObjectStore
 	handles := map[string]jetstream.Stream{}
 	var each []func() error
 	for _, cfg := range j.streamConfigs() {
@@ -39,10 +38,13 @@ func (j *Journal) ensure(ctx context.Context) error {
 			return err
 		})
 	}
-	each = append(each, func() (err error) {
-		bodies, err = j.ensureStore(ctx, j.storeConfig())
+	// By itself: where an earlier version gave the store more, the rest has no room before.
+	bodies, err := j.ensureStore(ctx, j.storeConfig())
+	var missing missingError
+	if err != nil && !errors.As(err, &missing) {
 		return err
-	})
+	}
+	each = append(each, func() error { return err })
 	if err := allAtOnce(each); err != nil {
 		return err
 	}
@@ -111,7 +113,7 @@ func (j *Journal) share(percent int64) int64 { return j.cfg.MaxStore / 100 * per
 
 // streamConfigs are the streams of records.
 func (j *Journal) streamConfigs() []jetstream.StreamConfig {
-	once := func(name string, percent int64, subjects ...string) jetstream.StreamConfig {
+	once := func(name string, percent int64, age time.Duration, subjects ...string) jetstream.StreamConfig {
 		return jetstream.StreamConfig{
 			Name:     name,
 			Subjects: subjects,
@@ -120,7 +122,7 @@ func (j *Journal) streamConfigs() []jetstream.StreamConfig {
 			Discard:              jetstream.DiscardNew,
 			DiscardNewPerSubject: true,
 			MaxBytes:             j.share(percent),
-			MaxAge:               j.cfg.Retention,
+			MaxAge:               j.cfg.keeps(age),
 			AllowDirect:          true,
 			Compression:          jetstream.S2Compression,
 			Replicas:             j.cfg.Replicas,
@@ -134,14 +136,14 @@ func (j *Journal) streamConfigs() []jetstream.StreamConfig {
 			// silent loss of the oldest.
 			Discard:     jetstream.DiscardNew,
 			MaxBytes:    j.share(50),
-			MaxAge:      j.cfg.Retention,
+			MaxAge:      j.cfg.keeps(j.cfg.RetentionExchanges),
 			Duplicates:  2 * time.Minute,
 			AllowDirect: true,
 			Compression: jetstream.S2Compression,
 			Replicas:    j.cfg.Replicas,
 		},
-		once(StreamTrials, 15, "understudy.trial.*.*.*"),
-		once(StreamVerdicts, 10, "understudy.verdict.*.*.*", "understudy.judgement.*.*.*"),
+		once(StreamTrials, 15, j.cfg.RetentionTrials, "understudy.trial.*.*.*"),
+		once(StreamVerdicts, 10, j.cfg.RetentionVerdicts, "understudy.verdict.*.*.*", "understudy.judgement.*.*.*"),
 		{
 			Name:     StreamCache,
 			Subjects: []string{"understudy.judged.*"},
@@ -158,12 +160,14 @@ func (j *Journal) streamConfigs() []jetstream.StreamConfig {
 			Subjects:    []string{"understudy.decision.*.*"},
 			Discard:     jetstream.DiscardNew,
 			MaxBytes:    j.share(1),
+			MaxAge:      j.cfg.RetentionDecisions,
 			AllowDirect: true,
 			DenyDelete:  true,
 			DenyPurge:   true,
 			Replicas:    j.cfg.Replicas,
 		},
 		j.deadLetterStream(),
+		j.secretStream(),
 	}
 }
 
@@ -180,7 +184,7 @@ func (j *Journal) bucketConfigs() []jetstream.KeyValueConfig {
 
 // storeConfig is the store of bodies that are too long for a message.
 func (j *Journal) storeConfig() jetstream.ObjectStoreConfig {
-	return jetstream.ObjectStoreConfig{Bucket: StoreBodies, MaxBytes: j.share(20), TTL: j.cfg.Retention, Replicas: j.cfg.Replicas}
+	return jetstream.ObjectStoreConfig{Bucket: StoreBodies, MaxBytes: j.share(18), TTL: j.cfg.longest(), Replicas: j.cfg.Replicas}
 }
 
 func (j *Journal) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {

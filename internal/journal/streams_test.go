@@ -81,7 +81,7 @@ func TestStreamsOfAnotherAreLookedUp(t *testing.T) {
 func TestForgottenLeasesAreMadeAgainForOthers(t *testing.T) {
 	cfg := testConfig(t)
 	cfg.Listen = freeAddr(t)
-	s, err := startServer(cfg, quiet())
+	s, err := startServer(cfg, nil, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestForgottenLeasesAreMadeAgainForOthers(t *testing.T) {
 	}
 	s.Shutdown()
 	s.WaitForShutdown()
-	if s, err = startServer(cfg, quiet()); err != nil {
+	if s, err = startServer(cfg, nil, quiet()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })

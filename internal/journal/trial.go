@@ -130,6 +130,9 @@ type Trial struct {
 
 	// Live is the live side of the comparison, priced with the baseline's price.
 	Live Side `json:"live"`
+
+	// Texts seal Text, Refusal and ToolCalls while the trial is stored.
+	Texts
 }
 
 // An Attempt is one call.

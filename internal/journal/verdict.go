@@ -34,6 +34,9 @@ type Verdict struct {
 	Agree *float64 `json:"agree,omitempty"`
 
 	JudgedAt time.Time `json:"judged_at"`
+
+	// Texts seal Diff while the verdict is stored.
+	Texts
 }
 
 // A Change is one place at which two sides differ. A side that has no value

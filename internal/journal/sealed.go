@@ -1,0 +1,101 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Owners are whom the texts of a record belong to: to forget any of them makes the
+// texts unreadable.
+type Owners struct {
+	Unit, Conversation string
+	// Submodule and At, the exchange's time, name the secret of texts that have neither.
+	Submodule string
+	At        time.Time
+}
+
+func unitName(name string) string         { return "unit\x00" + name }
+func conversationName(name string) string { return "conversation\x00" + name }
+
+// names are the names of the secrets. Texts that belong to nobody share a secret with
+// those of their sub-module and day: it goes by age alone.
+func (o *Owners) names() (names []string) {
+	if o.Unit != "" {
+		names = append(names, unitName(o.Unit))
+	}
+	if o.Conversation != "" {
+		names = append(names, conversationName(o.Conversation))
+	}
+	if names == nil {
+		names = []string{"day\x00" + o.Submodule + "\x00" + o.At.UTC().Format(time.DateOnly)}
+	}
+	return names
+}
+
+func (e *Exchange) owners() Owners { return Owners{e.Unit, e.Conversation, e.Submodule, e.At} }
+
+// shell is what is stored of an exchange that was forgotten before it was stored: the
+// numbers, so that the accounts close, and nothing that leads to anybody.
+func (e *Exchange) shell() *Exchange {
+	s := *e
+	s.Forgotten, s.Sealed, s.Request, s.Response = true, nil, nil, nil
+	s.Unit, s.Conversation, s.ConversationSource = "", "", "none"
+	s.Headers, s.ProviderRequestID, s.AnswerID, s.Traceparent = nil, "", "", ""
+	s.RequestHMAC, s.ResponseHMAC = "", ""
+	return &s
+}
+
+// sealExchange gives a copy with sealed bodies, or a shell.
+func (j *Journal) sealExchange(ctx context.Context, e *Exchange) (*Exchange, error) {
+	s, seqs, err := j.keys.sealerFor(ctx, e.owners(), "exchange", e.ID)
+	if errors.Is(err, ErrForgotten) {
+		return e.shell(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := *e
+	c.Sealed, c.Request, c.Response = seqs, s.seal("request", e.Request), s.seal("response", e.Response)
+	return &c, nil
+}
+
+// Unseal opens the bodies of an exchange as ReadExchanges gives it. Where a secret was
+// deleted the exchange has no bodies and is Forgotten, and the error is ErrForgotten; an
+// exchange that another program published has plain bodies and stays as it is.
+func (j *Journal) Unseal(ctx context.Context, e *Exchange) error {
+	if e.Forgotten {
+		return fmt.Errorf("exchange %s: %w", e.ID, ErrForgotten)
+	}
+	if len(e.Sealed) == 0 {
+		return nil
+	}
+	s, err := j.keys.openerFor(ctx, e.Sealed, "exchange", e.ID)
+	if errors.Is(err, ErrForgotten) {
+		e.Forgotten, e.Sealed, e.Request, e.Response = true, nil, nil, nil
+	}
+	if err != nil {
+		return err
+	}
+	request, err := s.open("request", e.Request)
+	if err == nil {
+		e.Response, err = s.open("response", e.Response)
+	}
+	if err != nil {
+		return fmt.Errorf("open exchange %s: %w", e.ID, err)
+	}
+	e.Request, e.Sealed = request, nil
+	return nil
+}
+
+// UnsealAll opens the bodies of exchanges that can be; those that were forgotten are
+// marked so, which is no error.
+func (j *Journal) UnsealAll(ctx context.Context, list []*Exchange) error {
+	for _, e := range list {
+		if err := j.Unseal(ctx, e); err != nil && !errors.Is(err, ErrForgotten) {
+			return err
+		}
+	}
+	return nil
+}
