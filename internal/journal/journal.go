@@ -36,6 +36,8 @@ type Journal struct {
 	buckets map[string]jetstream.KeyValue
 	unready error // why the streams could not be made or found last
 
+	forgetting sync.Mutex // held while somebody is forgotten
+
 	restoring sync.Mutex // held while what a reconnection found is made good
 
 	ready   chan struct{}
