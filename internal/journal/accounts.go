@@ -43,6 +43,7 @@ type Accounts struct {
 	costs      map[Cell]*cost
 	seen       [3]uint64 // last message read of exchanges, trials and judgements
 	current    [3]bool   // whether the end of each was reached
+	deleted    int       // messages of exchanges in the stream's middle that were gone last
 }
 
 // A tally is one exchange message: its records, and how many are done by candidate.
@@ -284,8 +285,8 @@ func (a *Accounts) expire(ctx context.Context) error {
 		if !a.j.Up() {
 			continue
 		}
-		if info, err := a.j.streams[StreamExchanges].Info(ctx); err == nil {
-			a.expireBefore(info.State)
+		if err := a.lookForGone(ctx); err != nil {
+			a.j.log.Debug("look for exchanges that are gone", "err", err)
 		}
 	}
 }
@@ -300,10 +301,7 @@ func (a *Accounts) expireBefore(state jetstream.StreamState) {
 		if seq >= state.FirstSeq || t.records == 0 {
 			continue
 		}
-		for _, c := range a.candidates(t.submodule) {
-			a.buckets(c, t.submodule).Expired += t.records - t.done[c]
-		}
-		delete(a.open, seq)
+		a.expired(seq, t)
 	}
 }
 

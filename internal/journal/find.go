@@ -113,8 +113,5 @@ func (j *Journal) LastSeq(ctx context.Context, stream string) (uint64, error) {
 	if err != nil {
 		return 0, classify("look at "+stream, err)
 	}
-	if info.State.Msgs == 0 {
-		return 0, nil
-	}
-	return info.State.LastSeq, nil
+	return j.held(ctx, stream, info.State)
 }

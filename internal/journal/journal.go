@@ -34,6 +34,7 @@ type Journal struct {
 	mu      sync.Mutex
 	claims  map[string]time.Duration // the buckets of leases in use, with a lease's life
 	buckets map[string]jetstream.KeyValue
+	tails   map[string]tail
 	unready error // why the streams could not be made or found last
 
 	forgetting sync.Mutex // held while somebody is forgotten
@@ -68,7 +69,7 @@ func open(cfg Config, log *slog.Logger, measure func(dir string) (room, error)) 
 		return nil, errors.Join(fmt.Errorf("nats.key_file: %w", err), lock.Close())
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	j := &Journal{master: master, cfg: cfg, log: log, lock: lock, ready: make(chan struct{}), claims: map[string]time.Duration{}, buckets: map[string]jetstream.KeyValue{}, cancel: cancel}
+	j := &Journal{master: master, cfg: cfg, log: log, lock: lock, ready: make(chan struct{}), claims: map[string]time.Duration{}, buckets: map[string]jetstream.KeyValue{}, tails: map[string]tail{}, cancel: cancel}
 	j.keys = &keyring{j: j}
 	if cfg.Mode == "embedded" {
 		j.disk = newDisk(storeDir(&cfg), cfg.MaxStore, measure, log)

@@ -67,11 +67,11 @@ const markFile = "nats.key-mark"
 var (
 	errWrongKey = errors.New("key_file is not the one that the store was encrypted with; restore the right file, nothing else opens the store")
 	errNoKey    = errors.New("the store is encrypted, and no key_file is configured; set [nats] key_file to the file that it was made with")
-	errPlain    = errors.New("the store was made without a key_file and is not encrypted; to encrypt, begin with an empty store: stop the daemon, move the directory nats away, or remove key_file")
 )
 
 // checkMark compares the store in dir with the key before a server opens it: a server
-// with another key would take each stream that it cannot open for none.
+// with another key would take a part of the store for damaged. A store that was not
+// encrypted before is marked, and then encrypted by the server as it starts.
 func checkMark(dir string, m *master) error {
 	path := filepath.Join(dir, markFile)
 	have, err := os.ReadFile(path)
@@ -87,9 +87,6 @@ func checkMark(dir string, m *master) error {
 		return fmt.Errorf("read the mark of the store's key: %w", err)
 	case m == nil:
 		return nil
-	}
-	if used, err := os.ReadDir(filepath.Join(dir, "nats", "jetstream")); err == nil && len(used) > 0 {
-		return errPlain
 	}
 	return writeMark(dir, path, m.mark())
 }

@@ -104,6 +104,8 @@ func (j *Journal) newSecret(subject string, since time.Time) (secretRecord, []by
 	return r, b
 }
 
+// decodeSecret reads a record. One that cannot be unwrapped comes with errMaster: its
+// sequence is known.
 func (j *Journal) decodeSecret(subject string, seq uint64, data []byte) (*secret, error) {
 	var r secretRecord
 	if err := json.Unmarshal(data, &r); err != nil {
@@ -113,7 +115,7 @@ func (j *Journal) decodeSecret(subject string, seq uint64, data []byte) (*secret
 	if r.Wrapped {
 		var err error
 		if s.bytes, err = j.master.unwrap(subject, r.Secret); err != nil {
-			return nil, err
+			return s, err
 		}
 	}
 	return s, nil

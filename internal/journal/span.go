@@ -17,26 +17,26 @@ func (j *Journal) ExchangeSpan(ctx context.Context, since, until time.Time) (fir
 	}
 	first = 1
 	if !since.IsZero() {
-		if first, err = j.firstFrom(ctx, since, last+1); err != nil {
+		if first, err = j.firstFrom(ctx, StreamExchanges, since, last+1); err != nil {
 			return 1, 0, err
 		}
 	}
 	if until.IsZero() {
 		return first, last, nil
 	}
-	after, err := j.firstFrom(ctx, until, last+1)
+	after, err := j.firstFrom(ctx, StreamExchanges, until, last+1)
 	if err != nil {
 		return 1, 0, err
 	}
 	return first, after - 1, nil
 }
 
-// firstFrom is the sequence of the first message of exchanges that was stored at the
-// time or later, none where there is no such message.
-func (j *Journal) firstFrom(ctx context.Context, at time.Time, none uint64) (uint64, error) {
+// firstFrom is the sequence of a stream's first message that was stored at the time or
+// later, none where there is no such message.
+func (j *Journal) firstFrom(ctx context.Context, stream string, at time.Time, none uint64) (uint64, error) {
 	seq := none
 	cfg := jetstream.OrderedConsumerConfig{HeadersOnly: true, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &at}
-	err := j.readAll(ctx, StreamExchanges, cfg, nil, func(m *Message) error {
+	err := j.readAll(ctx, stream, cfg, nil, func(m *Message) error {
 		if m.At.Before(at) {
 			return nil
 		}

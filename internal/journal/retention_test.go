@@ -1,0 +1,97 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// TestSubmodulesAgeIsKept: what a sub-module keeps for a shorter time goes, with its
+// objects; the accounts count what was never tried as expired, and others' records stay.
+func TestSubmodulesAgeIsKept(t *testing.T) {
+	j := openTest(t, testConfig(t))
+	ctx := t.Context()
+	publish := func(submodule string, size int) *Exchange {
+		e := exchange(submodule, size)
+		if _, err := j.PublishExchanges(ctx, submodule, []*Exchange{e}); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	tried := &Trial{ID: "1", ExchangeSeq: 1, Submodule: "short", Candidate: "x", Disposition: Tried, Text: "t", At: time.Now()}
+	publish("short", 1)
+	publish("other", 1)
+	old := publish("short", 700<<10)
+	if _, err := j.StoreTrial(ctx, tried); err != nil {
+		t.Fatal(err)
+	}
+	acc := NewAccounts(j, func(string) []string { return []string{"x"} })
+	running, cancel := context.WithCancel(ctx)
+	done := make(chan error)
+	go func() { done <- acc.Run(running) }()
+	defer func() { cancel(); <-done }()
+	soon(t, "all is counted", func() bool { ok, err := acc.CaughtUp(ctx); return ok && err == nil })
+
+	time.Sleep(5 * time.Millisecond)
+	cut := time.Now()
+	time.Sleep(5 * time.Millisecond)
+	young := publish("short", 2)
+	for range 2 { // the second finds nothing
+		if err := j.sweep(ctx, "short", cut); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := j.FindExchange(ctx, old.ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("old: %v", err)
+	}
+	if _, err := j.Trial(ctx, "short", "x", "1"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("its trial: %v", err)
+	}
+	if _, _, err := j.FindExchange(ctx, young.ID); err != nil {
+		t.Errorf("young: %v", err)
+	}
+	if n, last, err := j.CountSince(ctx, "proxy-1", 0); n != 2 || last != 4 || err != nil {
+		t.Errorf("%d exchanges are left, the last is %d: %v", n, last, err)
+	}
+	if objects, err := j.bodies.List(ctx); err == nil {
+		t.Errorf("%d objects are left", len(objects))
+	}
+	soon(t, "all four are in the accounts", func() bool { ok, err := acc.CaughtUp(ctx); return ok && err == nil && acc.Stored() == 4 })
+	if err := acc.lookForGone(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := acc.Candidates()["x"]; got != (Buckets{Trial: 1, Expired: 1, Pending: 2}) {
+		t.Errorf("accounts %+v", got)
+	}
+}
+
+// TestErasedTailIsNoEnd: who reads up to a stream's last message does not wait for one
+// that was erased.
+func TestErasedTailIsNoEnd(t *testing.T) {
+	j := openTest(t, testConfig(t))
+	ctx := t.Context()
+	store(t, j, "stays", "a", 1)
+	store(t, j, "gone", "b", 1)
+	if _, err := j.Forget(ctx, &Forgetting{Units: []string{"gone"}}); err != nil {
+		t.Fatal(err)
+	}
+	for stream, want := range map[string]uint64{StreamExchanges: 1, StreamTrials: 1, StreamVerdicts: 2} {
+		if last, err := j.LastSeq(ctx, stream); err != nil || last != want {
+			t.Errorf("last of %s: %d, %v; want %d", stream, last, err, want)
+		}
+	}
+	acc := NewAccounts(j, func(string) []string { return []string{"x"} })
+	running, cancel := context.WithCancel(ctx)
+	done := make(chan error)
+	go func() { done <- acc.Run(running) }()
+	defer func() { cancel(); <-done }()
+	soon(t, "all is counted", func() bool { ok, err := acc.CaughtUp(ctx); return ok && err == nil })
+	if got := acc.Candidates()["x"]; got != (Buckets{Trial: 1}) {
+		t.Errorf("accounts %+v", got)
+	}
+	l := store(t, j, "new", "c", 1)
+	if last, err := j.LastSeq(ctx, StreamExchanges); err != nil || last != l.seq {
+		t.Errorf("last after another: %d, %v; want %d", last, err, l.seq)
+	}
+}
