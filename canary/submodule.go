@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"understudy/llm"
 )
@@ -32,6 +33,8 @@ type Submodule struct {
 	DailyUSD float64 `toml:"daily_usd"`
 	// Keep goes on trying candidates that are rejected.
 	Keep bool `toml:"keep"`
+	// Retention is how long the sub-module's records are kept, 0 for as long as all.
+	Retention time.Duration `toml:"retention"`
 	// Criteria are the gates.
 	Criteria Criteria `toml:"criteria"`
 
@@ -61,6 +64,9 @@ func (s *Submodule) Validate() error {
 	}
 	if s.Name == Any && s.DailyUSD > 0 {
 		bad("daily_usd is of one sub-module, and \"*\" stands for many")
+	}
+	if s.Retention != 0 && s.Retention < time.Hour {
+		bad("retention is %s; at least 1h is needed, or 0", s.Retention)
 	}
 	if s.Baseline == "" {
 		bad("baseline is missing: the name of the endpoint that serves today")

@@ -52,6 +52,7 @@ func (p *process) fullHandler() http.Handler {
 	mux.HandleFunc("GET /api/v1/tail", p.withBooks(p.tail))
 	mux.HandleFunc("POST /api/v1/bypass", p.setBypass)
 	p.backfillRoutes(mux)
+	p.forgetRoutes(mux)
 	return mux
 }
 

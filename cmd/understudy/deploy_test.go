@@ -240,6 +240,24 @@ func TestSplitOverUsersOfTheShippedAccount(t *testing.T) {
 	c.canary = c.start("canary", keys.keysOf("canary")+"create = false\n")
 	sent = append(sent, c.send("fourth", n, 0)...)
 	whole(sent)
+	if _, errs, code := cli(t, "forget", "--conversation", "fourth0", "--yes", "--config", c.canary.config); code == 0 || !strings.Contains(errs, "create") {
+		t.Errorf("a canary that may not erase forgets: %d, %s", code, errs)
+	}
+
+	// The owner forgets: the one with the long body, and one in the midst of others.
+	c.canary.term(20 * time.Second)
+	c.canary = c.start("canary", keys.keysOf("owner")+"proxies = [\"edge-1\"]\n")
+	for _, name := range []string{fmt.Sprint("first", n-1), "fourth0"} {
+		if out, errs, code := cli(t, "forget", "--conversation", name, "--yes", "--config", c.canary.config); code != 0 || !strings.Contains(out, "1 exchange, 3 trials, 3 verdicts, 3 judgements") {
+			t.Errorf("forget: %d, %s%s", code, out, errs)
+		}
+	}
+	shows := func(out, name string, i int) bool {
+		return strings.Contains(out, fmt.Sprintf("Interview %s: which question about bridges and tunnels comes as number %d?", name, i))
+	}
+	if out := c.export("exchanges"); shows(out, "first", n-1) || shows(out, "fourth", 0) || !shows(out, "fourth", 1) || !shows(out, "first", 0) {
+		t.Error("an export after forgetting shows the forgotten, or not the others")
+	}
 	for _, p := range []*part{c.capture, c.replay, c.judge, c.canary} {
 		if code := p.term(20 * time.Second); code != 0 {
 			t.Errorf("exit %d", code)
@@ -347,7 +365,7 @@ var refused = map[string]string{
 		$JS.API.DIRECT.GET.UNDERSTUDY_TRIALS $JS.API.STREAM.MSG.GET.UNDERSTUDY_TRIALS $JS.API.DIRECT.GET.KV_UNDERSTUDY_SHARED.$KV.UNDERSTUDY_SHARED.site-key
 		$JS.API.CONSUMER.CREATE.OBJ_UNDERSTUDY_BODIES.x $JS.API.STREAM.PURGE.OBJ_UNDERSTUDY_BODIES $KV.UNDERSTUDY_LEDGER.x $KV.UNDERSTUDY_SHARED.x
 		$JS.API.STREAM.DELETE.UNDERSTUDY_EXCHANGES $JS.API.STREAM.PURGE.UNDERSTUDY_EXCHANGES $JS.API.STREAM.MSG.DELETE.UNDERSTUDY_EXCHANGES
-		$JS.API.STREAM.CREATE.X $JS.API.STREAM.UPDATE.UNDERSTUDY_EXCHANGES subscribe:_INBOX_replay.> subscribe:_INBOX_owner.>`,
+		$JS.API.STREAM.CREATE.X $JS.API.STREAM.UPDATE.UNDERSTUDY_EXCHANGES $JS.API.CONSUMER.CREATE.UNDERSTUDY_SECRETS.x $JS.API.STREAM.MSG.DELETE.UNDERSTUDY_SECRETS subscribe:_INBOX_replay.> subscribe:_INBOX_owner.>`,
 	"replay": `understudy.exchange.a understudy.ingest.a.b understudy.verdict.a.b.c understudy.judgement.a.b.c understudy.decision.a.b
 		$KV.UNDERSTUDY_SHARED.x $KV.UNDERSTUDY_ACCOUNTS.x $JS.API.CONSUMER.CREATE.UNDERSTUDY_VERDICTS.x
 		$JS.API.STREAM.CREATE.X $JS.API.STREAM.UPDATE.UNDERSTUDY_TRIALS $JS.API.STREAM.PURGE.UNDERSTUDY_EXCHANGES subscribe:_INBOX_judge.>`,
@@ -355,7 +373,7 @@ var refused = map[string]string{
 		$JS.API.STREAM.CREATE.X $JS.API.STREAM.UPDATE.UNDERSTUDY_TRIALS $JS.API.STREAM.PURGE.UNDERSTUDY_TRIALS subscribe:_INBOX_canary.>`,
 	"canary": `understudy.exchange.a understudy.trial.a.b.c understudy.verdict.a.b.c understudy.judgement.a.b.c $KV.UNDERSTUDY_LEDGER.x $KV.UNDERSTUDY_CLAIMS.x
 		$JS.API.STREAM.CREATE.X $JS.API.STREAM.UPDATE.UNDERSTUDY_TRIALS $JS.API.STREAM.PURGE.UNDERSTUDY_DECISIONS subscribe:_INBOX_capture.>`,
-	"owner": `understudy.exchange.a understudy.ingest.a.b $JS.API.STREAM.PURGE.UNDERSTUDY_TRIALS $JS.API.STREAM.MSG.DELETE.UNDERSTUDY_TRIALS
+	"owner": `understudy.exchange.a understudy.ingest.a.b $JS.API.STREAM.PURGE.UNDERSTUDY_DECISIONS $JS.API.STREAM.MSG.DELETE.KV_UNDERSTUDY_LEDGER $JS.API.STREAM.PURGE.UNDERSTUDY_SECRETS
 		$JS.API.STREAM.SNAPSHOT.UNDERSTUDY_EXCHANGES subscribe:_INBOX_capture.>`,
 }
 

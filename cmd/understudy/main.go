@@ -46,7 +46,7 @@ type env struct {
 
 func verbs() []*verb {
 	return []*verb{
-		runVerb, demoVerb, simVerb, checkVerb, pricesVerb, modelsVerb, statusVerb, replayVerb, spendVerb, bypassVerb, reportVerb, findVerb, tailVerb, exportVerb, diffVerb, translateVerb, judgeVerb, calibrateVerb, versionVerb,
+		runVerb, demoVerb, simVerb, checkVerb, pricesVerb, modelsVerb, statusVerb, replayVerb, spendVerb, bypassVerb, forgetVerb, reportVerb, findVerb, tailVerb, exportVerb, diffVerb, translateVerb, judgeVerb, calibrateVerb, versionVerb,
 	}
 }
 

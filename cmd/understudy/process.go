@@ -15,6 +15,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"understudy/canary"
 	"understudy/capture"
 	"understudy/internal/daemon"
 	"understudy/internal/journal"
@@ -145,6 +146,22 @@ func (p *process) config() *Config {
 	return p.cfg
 }
 
+// submoduleNames are those with an entry of their own, and age is how long a sub-module's
+// records are kept, 0 for as long as all.
+func (p *process) submoduleNames() (names []string) {
+	for _, s := range p.config().Submodules {
+		if s.Name != canary.Any {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+func (p *process) age(submodule string) time.Duration {
+	s, _ := p.config().submodule(submodule)
+	return s.Retention
+}
+
 func (p *process) close() {
 	if p.data != nil {
 		p.data.Close()
@@ -168,6 +185,9 @@ func (p *process) run(ctx context.Context, reload func() (*Config, error)) error
 	side.Go("admin", func(ctx context.Context) error { return p.admin.Serve(ctx, p.openHandler(), p.fullHandler()) })
 	if p.books() {
 		side.Go("accounts", p.accounts.Run)
+		if len(p.stages) > 0 {
+			side.Go("ages", func(ctx context.Context) error { return p.j.KeepAges(ctx, p.submoduleNames, p.age) })
+		}
 		side.Go("backfills", p.watchBackfills)
 		side.Go("proxies", func(ctx context.Context) error { return p.watchProxies(ctx) })
 	}

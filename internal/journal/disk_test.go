@@ -487,7 +487,7 @@ func TestJetStreamThatWasDisabledIsMended(t *testing.T) {
 	}
 	for name, ask := range map[string]func(context.Context) error{
 		"ask account":   func(ctx context.Context) error { _, err := j.js.AccountInfo(ctx); return err },
-		"open bucket":   func(ctx context.Context) error { _, err := j.Bucket(ctx, BucketAccounts); return err },
+		"open bucket":   func(ctx context.Context) error { _, err := j.Bucket(ctx, BucketShared); return err },
 		"create stream": j.restore,
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)

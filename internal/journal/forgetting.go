@@ -80,10 +80,7 @@ func (j *Journal) Forget(ctx context.Context, f *Forgetting) (ForgetCount, error
 
 // forgetSecrets puts a tombstone behind the secrets of a name, and erases them.
 func (j *Journal) forgetSecrets(ctx context.Context, name string) error {
-	subject, err := j.keys.subject(ctx, name)
-	if err != nil {
-		return err
-	}
+	subject := secretSubject(name)
 	for {
 		last, err := j.lastSecret(ctx, subject)
 		if err != nil && !errors.Is(err, errMaster) {

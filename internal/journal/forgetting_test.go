@@ -290,7 +290,7 @@ func TestForgettingCompletes(t *testing.T) {
 	l, large := store(t, j, "u", "c", 10), store(t, j, "u", "d", 700<<10)
 	order := &Forgetting{Units: []string{"u"}}
 	// As after a kill behind the tombstone, and then behind half of the records.
-	subject, _ := j.keys.subject(ctx, unitName("u"))
+	subject := secretSubject(unitName("u"))
 	last, _ := j.lastSecret(ctx, subject)
 	if _, stored, err := j.appendSecret(ctx, subject, last, &secretRecord{Forgotten: true, Made: time.Now(), Since: time.Now()}); !stored || err != nil {
 		t.Fatal(stored, err)

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -19,7 +18,6 @@ type keyring struct {
 	j *Journal
 
 	mu    sync.Mutex
-	salt  []byte
 	named generations[string]
 	bySeq generations[uint64]
 }
@@ -62,34 +60,11 @@ func (k *keyring) clear() {
 	k.named, k.bySeq = generations[string]{}, generations[uint64]{}
 }
 
-// subject is where the secrets of a name lie: a keyed hash of it, so that the stream
-// tells no names.
-func (k *keyring) subject(ctx context.Context, name string) (string, error) {
-	salt, err := k.salted(ctx)
-	if err != nil {
-		return "", err
-	}
-	h := hmac.New(sha256.New, salt)
-	h.Write([]byte(name))
-	return secretPrefix + hex.EncodeToString(h.Sum(nil)[:16]), nil
-}
-
-// salted reads the key of the names' hashes, the site's.
-func (k *keyring) salted(ctx context.Context) ([]byte, error) {
-	k.mu.Lock()
-	salt := k.salt
-	k.mu.Unlock()
-	if salt != nil {
-		return salt, nil
-	}
-	salt, err := k.j.SiteKey(ctx)
-	if err != nil {
-		return nil, err
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.salt = salt
-	return salt, nil
+// secretSubject is where the secrets of a name lie: a hash of it, so that names of any
+// form fit into a subject.
+func secretSubject(name string) string {
+	h := sha256.Sum256([]byte("secret\x00" + name))
+	return secretPrefix + hex.EncodeToString(h[:16])
 }
 
 // current gives the secret that texts of a record of the given time are sealed with, a
@@ -104,11 +79,7 @@ func (k *keyring) current(ctx context.Context, name string, at time.Time) (*secr
 	if ok && at.Before(e.secret.since) {
 		return nil, ErrForgotten
 	}
-	subject, err := k.subject(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	s, err := k.make(ctx, subject, at)
+	s, err := k.make(ctx, secretSubject(name), at)
 	if err != nil {
 		return nil, err
 	}
