@@ -189,7 +189,7 @@ func (p *process) export(w http.ResponseWriter, r *http.Request) {
 		err = p.exportObservations(r.Context(), enc)
 	}
 	if forgotten > 0 {
-		w.Header().Set(trailerNote, fmt.Sprintf("the texts of %d %s are empty: they were forgotten", forgotten, what))
+		w.Header().Set(trailerNote, fmt.Sprintf("the texts of %s are empty: they were forgotten", countOf(forgotten, strings.TrimSuffix(what, "s"))))
 	}
 	if err != nil {
 		w.Header().Set(trailerError, "export ended early: "+err.Error())

@@ -135,6 +135,13 @@ func (m *Message) Decode(record any) error {
 // later; with after above 0 it goes on behind that sequence instead.
 func (j *Journal) FollowFrom(ctx context.Context, stream string, from time.Time, after uint64, handle func(*Message) error) error {
 	cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &from}
+	if err := j.WaitReady(ctx); err != nil {
+		return nil // ctx has ended
+	}
+	handle, err := j.fromTime(ctx, stream, &cfg, handle)
+	if err != nil {
+		return err
+	}
 	if after > 0 {
 		cfg = jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1}
 	}

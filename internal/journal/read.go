@@ -31,6 +31,9 @@ func (j *Journal) readAll(ctx context.Context, stream string, cfg jetstream.Orde
 	if err != nil || end == 0 {
 		return err
 	}
+	if handle, err = j.fromTime(ctx, stream, &cfg, handle); err != nil {
+		return err
+	}
 	cfg.InactiveThreshold = readerLife
 	r := &reading{j: j, stream: stream, cfg: cfg, subjects: subjects, end: end, handle: handle, opts: opts}
 	for heard := time.Now(); ; {

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"time"
 )
@@ -93,5 +94,34 @@ func TestErasedTailIsNoEnd(t *testing.T) {
 	l := store(t, j, "new", "c", 1)
 	if last, err := j.LastSeq(ctx, StreamExchanges); err != nil || last != l.seq {
 		t.Errorf("last after another: %d, %v; want %d", last, err, l.seq)
+	}
+}
+
+// TestErasedTailAfterAKill: a server that was killed behind the erasing of the last
+// message finds what is older by its time all the same.
+func TestErasedTailAfterAKill(t *testing.T) {
+	cfg := testConfig(t)
+	j := openTest(t, cfg)
+	ctx := t.Context()
+	l := store(t, j, "stays", "a", 1)
+	store(t, j, "gone", "b", 1)
+	if _, err := j.Forget(ctx, &Forgetting{Units: []string{"gone"}}); err != nil {
+		t.Fatal(err)
+	}
+	killed := cfg
+	killed.Dir = t.TempDir() // the files as they are, without what an orderly end writes
+	if err := os.CopyFS(killed.Dir, os.DirFS(cfg.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	k := openTest(t, killed)
+	if _, _, err := k.FindExchange(ctx, l.ex.ID); err != nil {
+		t.Error(err)
+	}
+	following, stop := context.WithTimeout(ctx, 20*time.Second)
+	defer stop()
+	found := false
+	err := k.FollowFrom(following, StreamExchanges, l.ex.At.Add(-time.Second), 0, func(*Message) error { found = true; return errEnough })
+	if !found {
+		t.Errorf("nothing follows from its time: %v", err)
 	}
 }

@@ -50,3 +50,27 @@ func (j *Journal) held(ctx context.Context, stream string, state jetstream.Strea
 	j.mu.Unlock()
 	return t.held, nil
 }
+
+// fromTime makes a reader that begins at a time one that begins at the stream's start and
+// passes over what is older, where the server cannot find the time: one that was started
+// after the last message was erased takes the stream to be of no time at all.
+func (j *Journal) fromTime(ctx context.Context, stream string, cfg *jetstream.OrderedConsumerConfig, handle func(*Message) error) (func(*Message) error, error) {
+	if cfg.OptStartTime == nil {
+		return handle, nil
+	}
+	info, err := j.streams[stream].Info(ctx)
+	if err != nil {
+		return nil, classify("look at "+stream, err)
+	}
+	if info.State.Msgs == 0 || !info.State.LastTime.IsZero() {
+		return handle, nil
+	}
+	from := *cfg.OptStartTime
+	cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverAllPolicy, nil
+	return func(m *Message) error {
+		if m.At.Before(from) {
+			return nil
+		}
+		return handle(m)
+	}, nil
+}
