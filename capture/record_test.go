@@ -26,7 +26,7 @@ func TestWholeAnswerIsRecorded(t *testing.T) {
 	}
 	e := r.one()
 	want := &journal.Exchange{
-		Schema: 1, Source: "capture", Instance: r.Instance(), Submodule: "interview/follow-up",
+		Schema: journal.SchemaVersion, Source: "capture", Instance: r.Instance(), Submodule: "interview/follow-up",
 		Conversation: "c-1", ConversationSource: "header", Unit: "u-1",
 		Upstream: "openai", Method: "POST", Path: chatPath, Model: "gpt-4-turbo",
 		AnsweredModel: "gpt-4-turbo-2024-04-09", SystemFingerprint: "fp_1", Status: 200, Class: llm.ClassOK,

@@ -186,6 +186,9 @@ func TestBatchesPublishedAtOnceKeepTheirBytes(t *testing.T) {
 	got := 0
 	err := j.Read(t.Context(), StreamExchanges, nil, func(m *Message) error {
 		list, err := ReadExchanges(m.Subject, m.Data)
+		if err == nil {
+			err = j.UnsealAll(t.Context(), list)
+		}
 		for _, e := range list {
 			if w := want[e.ID]; w == nil || e.Conversation != w.Conversation || !bytes.Equal(e.Request, w.Request) || !bytes.Equal(e.Response, w.Response) {
 				t.Errorf("exchange %s is not what was published", e.ID)
