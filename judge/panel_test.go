@@ -234,8 +234,9 @@ func (b *panelBench) stored() map[string]*journal.Judgement {
 		if err := m.Decode(v); err != nil {
 			return err
 		}
+		v, err := b.j.Judgement(b.t.Context(), v.Submodule, v.Candidate, v.TrialID)
 		all[v.TrialID] = v
-		return nil
+		return err
 	})
 	if err != nil {
 		b.t.Fatal(err)

@@ -100,6 +100,8 @@ type Exchange struct {
 	// they are plain: another program published them, an earlier version stored them, or
 	// they were opened (Journal.Unseal).
 	Sealed []uint64 `json:"sealed,omitempty"`
+	// Opened are Sealed's, once the bodies were opened.
+	Opened []uint64 `json:"-"`
 	// Forgotten tells that the bodies are gone for good.
 	Forgotten bool `json:"forgotten,omitempty"`
 

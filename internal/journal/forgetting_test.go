@@ -177,6 +177,10 @@ func TestForgottenIsGone(t *testing.T) {
 			j = openTest(t, cfg)
 
 			order := &Forgetting{Units: []string{"gone"}}
+			inHand, err := j.Exchange(ctx, gone.seq, gone.ex.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
 			want := ForgetCount{Exchanges: 3, Trials: 2, Verdicts: 2, Judgements: 2, Kept: 1}
 			if n, err := j.CountForgotten(ctx, order); err != nil || n != want {
 				t.Fatalf("counted %+v, %v; want %+v", n, err, want)
@@ -188,6 +192,9 @@ func TestForgottenIsGone(t *testing.T) {
 				t.Errorf("forgot again %+v, %v", n, err)
 			}
 			stays.readable(t, j)
+			if err := j.Unseal(ctx, inHand); !errors.Is(err, ErrForgotten) || inHand.Request != nil {
+				t.Errorf("what was in hand: %v, %q", err, inHand.Request)
+			}
 			if _, err := j.Exchange(ctx, shared, a.ID); !errors.Is(err, ErrForgotten) {
 				t.Errorf("read of the forgotten in a shared message: %v", err)
 			}

@@ -73,13 +73,14 @@ func (k *keyring) current(ctx context.Context, name string, at time.Time) (*secr
 	k.mu.Lock()
 	e, ok := k.named.get(name)
 	k.mu.Unlock()
+	unknown := e.secret == nil
 	if ok && e.secret.fits(at) {
 		return e.secret, nil
 	}
 	if ok && at.Before(e.secret.since) {
 		return nil, ErrForgotten
 	}
-	s, err := k.make(ctx, secretSubject(name), at)
+	s, err := k.make(ctx, secretSubject(name), at, unknown)
 	if err != nil {
 		return nil, err
 	}
@@ -96,10 +97,16 @@ func (s *secret) fits(at time.Time) bool {
 }
 
 // make reads the last secret under a subject, or makes one where there is none, where the
-// last is too old, and where the name was forgotten before the record's time.
-func (k *keyring) make(ctx context.Context, subject string, at time.Time) (*secret, error) {
-	for {
-		last, err := k.j.lastSecret(ctx, subject)
+// last is too old, and where the name was forgotten before the record's time. A name that
+// this process has not seen is unknown to all as a rule, and so it is made without a look;
+// the stream refuses where it is not.
+func (k *keyring) make(ctx context.Context, subject string, at time.Time, unknown bool) (*secret, error) {
+	for look := !unknown; ; look = true {
+		var last *secret
+		var err error
+		if look {
+			last, err = k.j.lastSecret(ctx, subject)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -125,3 +125,29 @@ func TestErasedTailAfterAKill(t *testing.T) {
 		t.Errorf("nothing follows from its time: %v", err)
 	}
 }
+
+// TestKindsHaveAges: each stream keeps what its own key says, and secrets outlive all that
+// they seal.
+func TestKindsHaveAges(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Retention, cfg.RetentionTrials, cfg.RetentionDecisions = 48*time.Hour, 24*time.Hour, 1000*time.Hour
+	cfg.RetentionVerdicts = 96 * time.Hour
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	j := openTest(t, cfg)
+	for stream, want := range map[string]time.Duration{StreamExchanges: 48 * time.Hour, StreamTrials: 24 * time.Hour, StreamVerdicts: 96 * time.Hour,
+		StreamDecisions: 1000 * time.Hour, StreamSecrets: 96*time.Hour + 2*secretUse, "OBJ_" + StoreBodies: 96 * time.Hour} {
+		s, err := j.js.Stream(t.Context(), stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.CachedInfo().Config.MaxAge; got != want {
+			t.Errorf("%s keeps %s, want %s", stream, got, want)
+		}
+	}
+	cfg.RetentionTrials = time.Minute
+	if cfg.Validate() == nil {
+		t.Error("an age of a minute passes")
+	}
+}

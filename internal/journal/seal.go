@@ -56,17 +56,17 @@ func (s *sealer) seal(field string, text []byte) []byte {
 	if len(text) == 0 {
 		return nil
 	}
+	room := s2.MaxEncodedLen(len(text))
+	out := make([]byte, nonceSize+room, sealOverhead+room)
+	packed := s2.Encode(out[nonceSize:], text)
 	about := []byte(s.id + field)
 	mac := hmac.New(sha256.New, s.nonce)
 	mac.Write(about)
 	mac.Write([]byte{0})
-	mac.Write(text)
-	nonce := mac.Sum(nil)[:nonceSize]
-	room := s2.MaxEncodedLen(len(text))
-	out := make([]byte, nonceSize+room, sealOverhead+room)
-	packed := s2.Encode(out[nonceSize:], text)
-	copy(out, nonce)
-	return s.aead.Seal(out[:nonceSize], nonce, packed, about)
+	mac.Write(packed)
+	nonce := out[:nonceSize]
+	copy(nonce, mac.Sum(nil))
+	return s.aead.Seal(nonce, nonce, packed, about)
 }
 
 // open is the inverse of seal.

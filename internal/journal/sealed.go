@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -62,20 +63,21 @@ func (j *Journal) sealExchange(ctx context.Context, e *Exchange) (*Exchange, err
 }
 
 // Unseal opens the bodies of an exchange as ReadExchanges gives it. Where a secret was
-// deleted the exchange has no bodies and is Forgotten, and the error is ErrForgotten; an
-// exchange that another program published has plain bodies and stays as it is.
+// deleted, also since it was opened, the exchange has no bodies and is Forgotten, and the
+// error is ErrForgotten; an exchange that another program published has plain bodies and
+// stays as it is.
 func (j *Journal) Unseal(ctx context.Context, e *Exchange) error {
 	if e.Forgotten {
 		return fmt.Errorf("exchange %s: %w", e.ID, ErrForgotten)
 	}
-	if len(e.Sealed) == 0 {
+	if len(e.Sealed)+len(e.Opened) == 0 {
 		return nil
 	}
-	s, err := j.keys.openerFor(ctx, e.Sealed, "exchange", e.ID)
+	s, err := j.keys.openerFor(ctx, slices.Concat(e.Sealed, e.Opened), "exchange", e.ID)
 	if errors.Is(err, ErrForgotten) {
-		e.Forgotten, e.Sealed, e.Request, e.Response = true, nil, nil, nil
+		e.Forgotten, e.Sealed, e.Opened, e.Request, e.Response = true, nil, nil, nil, nil
 	}
-	if err != nil {
+	if err != nil || len(e.Sealed) == 0 {
 		return err
 	}
 	request, err := s.open("request", e.Request)
@@ -85,7 +87,7 @@ func (j *Journal) Unseal(ctx context.Context, e *Exchange) error {
 	if err != nil {
 		return fmt.Errorf("open exchange %s: %w", e.ID, err)
 	}
-	e.Request, e.Sealed = request, nil
+	e.Request, e.Sealed, e.Opened = request, nil, e.Sealed
 	return nil
 }
 
