@@ -37,7 +37,7 @@ func readKeyFile(path string) (*master, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key_file cannot be read: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	if info.Mode().Perm()&others(path) != 0 {
 		return nil, fmt.Errorf("key_file %s has mode %04o, so others may read it; run chmod 600 on it", path, info.Mode().Perm())
 	}
 	b, err := io.ReadAll(io.LimitReader(f, keyFileMost+1))
@@ -49,6 +49,15 @@ func readKeyFile(path string) (*master, error) {
 		return nil, fmt.Errorf("key_file %s holds %d bytes, and %d to %d are needed; make one with: (umask 077; head -c 48 /dev/urandom | base64 > %s)", path, len(b), keyFileLeast, keyFileMost, path)
 	}
 	return &master{secret: b}, nil
+}
+
+// others are the permissions that a key file must not give. systemd hands credentials over
+// in a directory of the service alone, where the group's bits are those of a list.
+func others(path string) fs.FileMode {
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" && filepath.Dir(path) == filepath.Clean(dir) {
+		return 0o007
+	}
+	return 0o077
 }
 
 // derive gives a key of 32 bytes for one purpose.

@@ -72,6 +72,28 @@ func TestKeyFileIsChecked(t *testing.T) {
 	}
 }
 
+// TestCredentialOfAService: systemd hands a file over with an access list, whose mask looks
+// like a right of the group.
+func TestCredentialOfAService(t *testing.T) {
+	path := keyFile(t)
+	if err := os.Chmod(path, 0o440); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readKeyFile(path); err == nil {
+		t.Error("a group may read the file")
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", filepath.Dir(path))
+	if _, err := readKeyFile(path); err != nil {
+		t.Error(err)
+	}
+	if err := os.Chmod(path, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readKeyFile(path); err == nil {
+		t.Error("the world may read the file")
+	}
+}
+
 // TestStoreIsEncrypted: with a key file no file of the store shows a text that came
 // unsealed, and no other key opens it.
 func TestStoreIsEncrypted(t *testing.T) {
