@@ -328,3 +328,42 @@ func TestForgettingCompletes(t *testing.T) {
 	absent(t, cfg, "a text", append(l.tokens, large.tokens...))
 	absent(t, cfg, "the secret", l.secrets[:1])
 }
+
+// TestPlainTextsAreOverwritten: what another program published is not sealed, and erased
+// all the same, also from a block that the server has compressed.
+func TestPlainTextsAreOverwritten(t *testing.T) {
+	cfg := testConfig(t)
+	j := openTest(t, cfg)
+	var texts [][]byte
+	publish := func(unit string) {
+		e := exchange("a", 100<<10)
+		e.Unit, e.Request = unit, []byte(token())
+		if unit == "gone" {
+			texts = append(texts, e.Request)
+		}
+		data, err := AppendExchange(nil, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := j.js.Publish(t.Context(), IngestSubject("gateway", "a"), data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish("gone")
+	for range 50 { // 10 MB: the first block is full, and is compressed
+		publish("stays")
+	}
+	publish("gone")
+	j.Close()
+	for _, text := range texts {
+		if found(t, cfg.Dir, text) == "" {
+			t.Fatal("a plain text is not found in a plain store: the test is blind")
+		}
+	}
+	j = openTest(t, cfg)
+	if n, err := j.Forget(t.Context(), &Forgetting{Units: []string{"gone"}}); err != nil || n.Exchanges != 2 {
+		t.Fatalf("%+v, %v", n, err)
+	}
+	j.Close()
+	absent(t, cfg, "a plain text", texts)
+}
