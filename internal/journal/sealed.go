@@ -20,13 +20,21 @@ type Owners struct {
 func unitName(name string) string         { return "unit\x00" + name }
 func conversationName(name string) string { return "conversation\x00" + name }
 
+// inferred tells whether a conversation was found by what was said: then it has an id of
+// ours for a name. Nobody asks to forget it by that name, and where each request opens one
+// a secret for each would cost more than the record.
+func inferred(conversation string) bool {
+	_, ours := IDTime(conversation)
+	return ours
+}
+
 // names are the names of the secrets. Texts that belong to nobody share a secret with
 // those of their sub-module and day: it goes by age alone.
 func (o *Owners) names() (names []string) {
 	if o.Unit != "" {
 		names = append(names, unitName(o.Unit))
 	}
-	if o.Conversation != "" {
+	if o.Conversation != "" && !inferred(o.Conversation) {
 		names = append(names, conversationName(o.Conversation))
 	}
 	if names == nil {
