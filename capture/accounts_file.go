@@ -21,9 +21,13 @@ type ledgerState struct {
 	Instance string `json:"instance"`
 	// LastSeq is the last message that Captured counts: what the journal holds
 	// after it was acknowledged later than the file was written.
-	LastSeq  uint64   `json:"last_seq"`
-	InDoubt  int64    `json:"in_doubt,omitempty"`
-	Accounts Accounts `json:"accounts"`
+	LastSeq uint64 `json:"last_seq"`
+	InDoubt int64  `json:"in_doubt,omitempty"`
+	// SpoolNext, SpoolCounted and Unsettled are as of the ledger.
+	SpoolNext    uint64   `json:"spool_next,omitempty"`
+	SpoolCounted uint64   `json:"spool_counted,omitempty"`
+	Unsettled    bool     `json:"unsettled,omitempty"`
+	Accounts     Accounts `json:"accounts"`
 }
 
 // errDamaged marks a file that a power cut left half written.
@@ -53,12 +57,26 @@ func openLedger(dir string, log *slog.Logger) (*ledger, error) {
 
 // ReadAccounts gives the accounts of the proxy that used the directory last,
 // while no process does, and what the journal has of what it had in hand. It
-// changes nothing. fs.ErrNotExist: no proxy ever used the directory.
-func ReadAccounts(ctx context.Context, dir string, pub Publisher) (instance string, a Accounts, err error) {
-	l, err := completeLedger(ctx, dir, pub)
+// changes nothing, but for what a kill left half written. fs.ErrNotExist: no proxy ever
+// used the directory.
+func ReadAccounts(ctx context.Context, cfg *Config, dir string, pub Publisher) (instance string, a Accounts, err error) {
+	l, err := readLedger(filepath.Join(dir, accountsFile))
 	if err != nil {
 		return "", a, err
 	}
+	inside := false
+	if s, err := existingSpool(cfg, Home{Own: dir}, make([]byte, keySize), slog.New(slog.DiscardHandler)); err != nil {
+		return "", a, err
+	} else if s != nil { // nothing is read of it, so the key does not matter
+		l.openSpool(s)
+		inside = s.Next() < s.End()
+		s.Close()
+	}
+	n, last, err := pub.CountSince(ctx, l.instance, l.lastSeq)
+	if err != nil {
+		return "", a, fmt.Errorf("complete accounts: %w", err)
+	}
+	l.resumeSpool(n, last, inside)
 	return l.instance, l.read(), nil
 }
 
@@ -71,31 +89,40 @@ func SavedAccounts(dir string) (instance string, a Accounts, err error) {
 	return l.instance, l.read(), nil
 }
 
-// Settle is ReadAccounts, and keeps what it found out. The directory must belong to this
-// process meanwhile.
-func Settle(ctx context.Context, dir string, pub Publisher) (instance string, a Accounts, err error) {
-	l, err := completeLedger(ctx, dir, pub)
+// Settle stores what a proxy that is gone has left in its spool, and settles its accounts.
+// home.Own must belong to this process meanwhile. It may be called again where ctx ends
+// before it is done. fs.ErrNotExist: no proxy ever used the directory.
+func Settle(ctx context.Context, cfg *Config, home Home, pub Publisher, log *slog.Logger) (instance string, a Accounts, err error) {
+	l, err := readLedger(filepath.Join(home.Own, accountsFile))
 	if err != nil {
 		return "", a, err
 	}
-	return l.instance, l.read(), l.save(dir)
+	key, err := openKey(home.Shared)
+	if err != nil {
+		return "", a, err
+	}
+	s, err := existingSpool(cfg, home, key, log)
+	if err != nil {
+		return "", a, err
+	}
+	var none budget
+	p := newPublisher(pub, l, &none, newOverflow(home.Own, l, s), log)
+	p.untilEmpty, p.done = true, true
+	p.run(ctx)
+	if s != nil {
+		s.Close()
+	}
+	if err := ctx.Err(); err != nil && (p.spooling() || l.open()) {
+		return l.instance, l.read(), errors.Join(fmt.Errorf("settle accounts: %w", err), l.save(home.Own))
+	}
+	return l.instance, l.read(), l.save(home.Own)
 }
 
-// completeLedger reads a ledger and asks the journal for what it left open.
-func completeLedger(ctx context.Context, dir string, pub Publisher) (*ledger, error) {
-	l, err := readLedger(filepath.Join(dir, accountsFile))
-	if err != nil {
-		return nil, err
-	}
-	if l.carried == 0 {
-		return l, nil
-	}
-	n, last, err := pub.CountSince(ctx, l.instance, l.lastSeq)
-	if err != nil {
-		return nil, fmt.Errorf("complete accounts: %w", err)
-	}
-	l.resume(n, last)
-	return l, nil
+// open tells that something of an earlier life is not settled.
+func (l *ledger) open() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.carried > 0 || l.unsettled
 }
 
 func readLedger(path string) (*ledger, error) {
@@ -109,6 +136,7 @@ func readLedger(path string) (*ledger, error) {
 	}
 	l := &ledger{watch: func(string, string, int) {}}
 	l.instance, l.lastSeq, l.inDoubt, l.a = s.Instance, s.LastSeq, s.InDoubt, s.Accounts
+	l.spoolNext, l.spoolCounted, l.unsettled = s.SpoolNext, s.SpoolCounted, s.Unsettled
 	if l.a.Dropped == nil {
 		l.a.Dropped = map[string]int64{}
 	}
@@ -119,19 +147,29 @@ func readLedger(path string) (*ledger, error) {
 // save writes the ledger where it changed. The file is replaced whole, so that
 // a kill leaves the old or the new one. It is not synced: a power cut may lose
 // the last seconds, which the journal then gives back as captured.
-func (l *ledger) save(dir string) error {
+func (l *ledger) save(dir string) error { return l.write(dir, false) }
+
+// saveNow writes the ledger in any case, and has it on disk when it returns.
+func (l *ledger) saveNow(dir string) error { return l.write(dir, true) }
+
+func (l *ledger) write(dir string, now bool) error {
+	l.saving.Lock()
+	defer l.saving.Unlock()
 	l.mu.Lock()
-	if !l.changed {
+	if !l.changed && !now {
 		l.mu.Unlock()
 		return nil
 	}
 	l.changed = false
-	s := ledgerState{Instance: l.instance, LastSeq: l.lastSeq, InDoubt: l.inDoubt, Accounts: l.a}
+	s := ledgerState{
+		Instance: l.instance, LastSeq: l.lastSeq, InDoubt: l.inDoubt, Accounts: l.a,
+		SpoolNext: l.spoolNext, SpoolCounted: l.spoolCounted, Unsettled: l.unsettled,
+	}
 	s.Accounts.Pending = l.a.Received - l.a.settled()
 	data, err := json.Marshal(s)
 	l.mu.Unlock()
 	if err == nil {
-		err = replaceFile(filepath.Join(dir, accountsFile), data)
+		err = replaceFile(filepath.Join(dir, accountsFile), data, now)
 	}
 	if err != nil {
 		l.record(func(*Accounts) {}) // to be tried again
@@ -140,10 +178,27 @@ func (l *ledger) save(dir string) error {
 	return nil
 }
 
-func replaceFile(path string, data []byte) error {
+// replaceFile replaces a file whole; sync has it on disk when it returns.
+func replaceFile(path string, data []byte, sync bool) error {
 	tmp := path + ".new"
-	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
 		return err
 	}
-	return os.Rename(tmp, path)
+	_, err = f.Write(data)
+	if err == nil && sync {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil || !sync {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
 }

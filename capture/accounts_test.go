@@ -117,8 +117,8 @@ func TestAccountsSurviveAKill(t *testing.T) {
 			stored: 2, want: Accounts{Received: 3, Captured: 2, Excluded: 1},
 		},
 		"stored after the last save": {
-			saved:  `{"instance":%q,"last_seq":1,"accounts":{"received":4,"captured":1,"dropped":{"memory":1}}}`,
-			stored: 3, want: Accounts{Received: 4, Captured: 3, Dropped: map[string]int64{"memory": 1}},
+			saved:  `{"instance":%q,"last_seq":1,"accounts":{"received":4,"captured":1,"dropped":{"redactor_backlog":1}}}`,
+			stored: 3, want: Accounts{Received: 4, Captured: 3, Dropped: map[string]int64{"redactor_backlog": 1}},
 		},
 		"received after the last save": {
 			saved:  `{"instance":%q,"last_seq":1,"accounts":{"received":1,"captured":1}}`,
@@ -235,7 +235,7 @@ func TestEndWithTheJournalAwayIsBoundedAndCounted(t *testing.T) {
 	for _, name := range []string{"a", "a", "b"} {
 		ask(t, r.url+chatPath, question, "X-Understudy-Submodule", name)
 	}
-	eventually(t, "the journal's absence", r.publisher.away, func() any { return r.Accounts() })
+	eventually(t, "the journal's absence", r.publisher.down.Load, func() any { return r.Accounts() })
 	began := time.Now()
 	r.stop()
 	if d := time.Since(began); d > 3*time.Second {

@@ -36,7 +36,7 @@ func WriteBypass(dir string, b *Bypass) error {
 	} else {
 		var data []byte
 		if data, err = json.Marshal(b); err == nil {
-			err = replaceFile(path, data)
+			err = replaceFile(path, data, true)
 		}
 	}
 	if err != nil {

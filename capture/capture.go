@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
+
+	"understudy/capture/spool"
 )
 
 // saveEvery is how often the accounts are saved: what a kill can lose.
@@ -50,6 +52,7 @@ type Capture struct {
 	ledger    *ledger
 	queue     *queue
 	publisher *publisher
+	spool     *spool.Spool // nil without one
 	meters    *meters
 	inflight  atomic.Int64
 	bypass    atomic.Pointer[Bypass] // nil: it records
@@ -85,7 +88,12 @@ func New(cfg Config, upstreams []Upstream, known func(submodule string) bool, pu
 	c.buffers.New = func() any { return new([copyBuffer]byte) }
 	c.settings.Store(s)
 	c.budget.limit.Store(s.memory)
-	c.publisher = newPublisher(pub, c.ledger, &c.budget, log)
+	sp, err := openSpool(&cfg, home, key, log)
+	if err != nil {
+		return nil, fmt.Errorf("start capture: %w", err)
+	}
+	c.spool = sp
+	c.publisher = newPublisher(pub, c.ledger, &c.budget, newOverflow(home.Own, c.ledger, sp), log)
 	c.meters = newMeters(set, c)
 	c.ledger.watch = c.meters.outcome
 	c.lookForBypass()
@@ -124,6 +132,15 @@ func (c *Capture) Resumed() <-chan struct{} { return c.publisher.resumed }
 // belongs to the state directory and outlives the process.
 func (c *Capture) Instance() string { return c.ledger.instance }
 
+// Spool says what waits on disk for NATS; nil where no spool is configured.
+func (c *Capture) Spool() *spool.State {
+	if c.spool == nil {
+		return nil
+	}
+	s := c.spool.State()
+	return &s
+}
+
 // Passed counts the requests that were passed without being recorded, by path
 // group, since the process began.
 func (c *Capture) Passed() map[string]int64 { return c.meters.passedByPath() }
@@ -154,6 +171,9 @@ func (c *Capture) Run(ctx context.Context) error {
 	c.publisher.wait()
 	close(saved)
 	rest.Wait()
+	if c.spool != nil {
+		c.spool.Close()
+	}
 	if err := c.ledger.save(c.home.Own); err != nil {
 		return fmt.Errorf("stop capture: %w", err)
 	}

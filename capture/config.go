@@ -17,6 +17,11 @@ type Config struct {
 	// Where it is used up, exchanges are dropped and counted; the live answer
 	// does not notice.
 	Memory Size `toml:"memory"`
+	// Spool is the directory in which recorded exchanges wait on disk while NATS does not
+	// take them; empty is one inside the state directory.
+	Spool string `toml:"spool"`
+	// SpoolMax bounds what it holds, in bytes; 0 is no spool.
+	SpoolMax Size `toml:"spool_max"`
 	// MaxBody is the size of the longest request or answer that is recorded,
 	// in bytes. Longer ones pass, and are counted as dropped.
 	MaxBody Size `toml:"max_body"`
@@ -72,6 +77,7 @@ func DefaultConfig() Config {
 	return Config{
 		Listen:               "127.0.0.1:8080",
 		Memory:               64 << 20,
+		SpoolMax:             1 << 30,
 		MaxBody:              16 << 20,
 		Sample:               1,
 		TrustedClients:       []string{"127.0.0.1", "::1"},
@@ -94,6 +100,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Memory < 1<<20 {
 		bad("memory is %s; at least 1MiB is needed", c.Memory)
+	}
+	if c.SpoolMax != 0 && c.SpoolMax < 1<<20 {
+		bad("spool_max is %s; at least 1MiB is needed, or 0 for none", c.SpoolMax)
 	}
 	if c.MaxBody < 1 {
 		bad("max_body is %s; at least 1 byte is needed", c.MaxBody)

@@ -293,7 +293,7 @@ func TestJournalThatComesBackGetsEverythingOnceInOrder(t *testing.T) {
 	for i := range n {
 		ask(t, r.url+chatPath, question, "X-Understudy-Conversation", fmt.Sprint(i))
 	}
-	eventually(t, "the journal's absence", r.publisher.away, func() any { return r.Accounts() })
+	eventually(t, "the journal's absence", r.publisher.down.Load, func() any { return r.Accounts() })
 	// The next attempt comes through, and only its acknowledgement is lost.
 	r.shelf.set(func(s *shelf) { s.away, s.fault, s.lose = false, nil, 2 })
 	if a := r.settled(n); a.Captured != n {

@@ -108,7 +108,7 @@ type rigConfig struct {
 func start(t testing.TB, upstream string, rc rigConfig) *rig {
 	t.Helper()
 	cfg := DefaultConfig()
-	cfg.Redact.Mode = "off"
+	cfg.Redact.Mode, cfg.SpoolMax = "off", 0 // tests of the spool have one
 	if rc.cfg != nil {
 		rc.cfg(&cfg)
 	}

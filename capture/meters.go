@@ -9,6 +9,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"understudy/capture/redact"
+	"understudy/capture/spool"
 	"understudy/internal/journal"
 	"understudy/llm"
 )
@@ -79,6 +80,23 @@ func newMeters(set *metrics.Set, c *Capture) *meters {
 	set.GetOrCreateGauge("understudy_capture_memory_bytes", func() float64 { return float64(c.budget.used.Load()) })
 	set.GetOrCreateGauge("understudy_capture_memory_limit_bytes", func() float64 { return float64(c.budget.limit.Load()) })
 	set.GetOrCreateGauge("understudy_capture_pending", func() float64 { return float64(c.ledger.read().Pending) })
+	spooled := func(value func(*spool.State) float64) func() float64 {
+		return func() float64 {
+			if s := c.Spool(); s != nil {
+				return value(s)
+			}
+			return 0
+		}
+	}
+	set.GetOrCreateGauge("understudy_capture_spool_bytes", spooled(func(s *spool.State) float64 { return float64(s.Bytes) }))
+	set.GetOrCreateGauge("understudy_capture_spool_records", spooled(func(s *spool.State) float64 { return float64(s.Records) }))
+	set.GetOrCreateGauge("understudy_capture_spool_damaged_segments", spooled(func(s *spool.State) float64 { return float64(s.Corrupt) }))
+	set.GetOrCreateGauge("understudy_capture_spool_oldest_seconds", spooled(func(s *spool.State) float64 {
+		if s.Oldest.IsZero() {
+			return 0
+		}
+		return time.Since(s.Oldest).Seconds()
+	}))
 	set.GetOrCreateGauge("understudy_capture_queue_age_seconds", func() float64 { return c.queueAge(time.Now()).Seconds() })
 	return m
 }

@@ -8,8 +8,9 @@ import (
 	"understudy/internal/journal"
 )
 
-// publish stores one batch, however long NATS is away. It returns when the
-// batch is settled, or left in doubt because ctx ended.
+// publish stores one batch, in the journal or, where that does not take it, in the
+// spool. Without a spool it tries however long NATS is away. It returns when the batch
+// is settled, or left in doubt because ctx ended.
 func (p *publisher) publish(ctx context.Context, batch []*item) {
 	defer p.release(batch)
 	recs := make([]*journal.Exchange, len(batch))
@@ -30,10 +31,13 @@ func (p *publisher) publish(ctx context.Context, batch []*item) {
 		away := errors.Is(err, journal.ErrUnavailable)
 		if away {
 			p.lost(err)
-			if !pause(ctx, try) {
-				p.ledger.doubt(len(recs))
-				return
-			}
+		}
+		if (away || errors.Is(err, journal.ErrFull)) && p.divert(recs) {
+			return
+		}
+		if away && !pause(ctx, try) {
+			p.ledger.doubt(len(recs))
+			return
 		}
 		stored, ok := p.confirm(ctx, len(recs))
 		if !ok {
@@ -68,45 +72,45 @@ func (p *publisher) refuse(n int, err error) {
 	if n == 0 {
 		return
 	}
-	reason := reasonRefused
+	p.ledger.dropped(refusal(err), n)
+	p.log.Debug("records refused", "records", n, "err", err)
+}
+
+// refusal is why the journal does not take records.
+func refusal(err error) string {
 	if errors.Is(err, journal.ErrFull) {
-		reason = reasonFull
+		return reasonFull
 	}
-	p.ledger.dropped(reason, n)
-	p.log.Debug("records refused", "records", n, "reason", reason, "err", err)
+	return reasonRefused
 }
 
 // ask asks the journal what it holds after the last acknowledged message, until
 // it answers; false when ctx ended before.
 func (p *publisher) ask(ctx context.Context) (n int, last uint64, ok bool) {
-	instance, seq := p.ledger.position()
 	for try := 0; ; try++ {
-		err := guarded(ctx, patience(try), func(ctx context.Context) (err error) {
-			n, last, err = p.to.CountSince(ctx, instance, seq)
-			return err
-		})
+		n, last, err := p.askOnce(ctx, try)
 		if err == nil {
-			p.up()
 			return n, last, true
 		}
-		p.lost(err)
 		if !pause(ctx, try) {
 			return 0, 0, false
 		}
 	}
 }
 
-// resume settles what an earlier life of the proxy left open, before anything
-// new is published.
-func (p *publisher) resume(ctx context.Context) {
-	if p.ledger.fresh {
-		return
+// askOnce is one attempt of ask.
+func (p *publisher) askOnce(ctx context.Context, try int) (n int, last uint64, err error) {
+	instance, seq := p.ledger.position()
+	err = guarded(ctx, patience(try), func(ctx context.Context) (err error) {
+		n, last, err = p.to.CountSince(ctx, instance, seq)
+		return err
+	})
+	if err != nil {
+		p.lost(err)
+		return 0, 0, err
 	}
-	n, last, ok := p.ask(ctx)
-	if !ok {
-		return // it stays open for the next life
-	}
-	p.ledger.resume(n, last)
+	p.up()
+	return n, last, nil
 }
 
 func (p *publisher) up() {
@@ -117,14 +121,13 @@ func (p *publisher) up() {
 
 func (p *publisher) lost(err error) {
 	if !p.down.Swap(true) {
-		p.log.Warn("the journal is not available; recorded exchanges wait in memory, live traffic goes on", "err", err)
+		p.log.Warn("the journal is not available; recorded exchanges wait, live traffic goes on", "err", err)
 	}
 }
 
 // pause waits before the next attempt; false when ctx ended.
 func pause(ctx context.Context, try int) bool {
-	d := min(lastPause, firstPause<<min(try, 10))
-	t := time.NewTimer(d)
+	t := time.NewTimer(pauseOf(try))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
@@ -133,3 +136,5 @@ func pause(ctx context.Context, try int) bool {
 		return true
 	}
 }
+
+func pauseOf(try int) time.Duration { return min(lastPause, firstPause<<min(try, 10)) }

@@ -39,6 +39,9 @@ const (
 	// Pauses between attempts while NATS is away double from the first.
 	firstPause = 50 * time.Millisecond
 	lastPause  = 2 * time.Second
+	// backlogShare is the part of the budget that records may hold while they wait for a
+	// journal that is slower than the traffic; what is more goes to the spool.
+	backlogShare = 4
 )
 
 // An item is a record on its way to the journal, charged to the budget.
@@ -50,15 +53,20 @@ type item struct {
 
 // A publisher stores records in the order in which they come, one message at a
 // time: with one in flight, what the journal holds and what is counted can
-// always be told apart, also after a kill.
+// always be told apart, also after a kill. What cannot be stored at the moment
+// goes to the spool (spooling.go).
 type publisher struct {
 	to     Publisher
 	ledger *ledger
 	budget *budget
 	log    *slog.Logger
+	spool  *overflow // nil without one
+	// untilEmpty has run go on until the spool is empty, too.
+	untilEmpty bool
 
 	mu      sync.Mutex
 	lanes   map[string][]*item // by sub-module, each in order
+	waiting int64              // what the records in the lanes are charged
 	done    bool               // nothing more comes
 	woken   chan struct{}
 	stopped chan struct{}
@@ -66,9 +74,9 @@ type publisher struct {
 	down    atomic.Bool
 }
 
-func newPublisher(to Publisher, l *ledger, b *budget, log *slog.Logger) *publisher {
+func newPublisher(to Publisher, l *ledger, b *budget, spool *overflow, log *slog.Logger) *publisher {
 	return &publisher{
-		to: to, ledger: l, budget: b, log: log,
+		to: to, ledger: l, budget: b, spool: spool, log: log,
 		lanes: map[string][]*item{}, woken: make(chan struct{}, 1), stopped: make(chan struct{}), resumed: make(chan struct{}),
 	}
 }
@@ -81,6 +89,7 @@ func (p *publisher) put(it *item) bool {
 		return false
 	}
 	p.lanes[it.rec.Submodule] = append(p.lanes[it.rec.Submodule], it)
+	p.waiting += it.charge
 	p.wake()
 	return true
 }
@@ -102,10 +111,10 @@ func (p *publisher) finish() {
 
 func (p *publisher) wait() { <-p.stopped }
 
-// away tells that the journal cannot be reached at the moment.
-func (p *publisher) away() bool { return p.down.Load() }
+// stuck tells that records can neither be stored nor spooled at the moment.
+func (p *publisher) stuck() bool { return p.down.Load() && (p.spool == nil || p.spool.broken.Load()) }
 
-// oldest is since when the oldest record waits; zero when there is none.
+// oldest is since when the oldest record in memory waits; zero when there is none.
 func (p *publisher) oldest() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -123,12 +132,22 @@ func (p *publisher) first() (submodule string, at time.Time) {
 	return submodule, at
 }
 
-// run publishes until finish was called and nothing is left, or ctx ends.
+// run publishes until finish was called and nothing is left in memory, or ctx ends.
 func (p *publisher) run(ctx context.Context) {
 	defer close(p.stopped)
-	p.resume(ctx)
+	p.settle(ctx)
 	close(p.resumed)
 	for ctx.Err() == nil {
+		if p.backlog() {
+			p.unload()
+		}
+		if p.spooling() {
+			if p.over() {
+				break
+			}
+			p.forward(ctx)
+			continue
+		}
 		batch, wait := p.next(time.Now())
 		if batch != nil {
 			p.publish(ctx, batch)
@@ -140,6 +159,25 @@ func (p *publisher) run(ctx context.Context) {
 		p.sleep(ctx, wait)
 	}
 	p.abandon()
+}
+
+// backlog tells that more waits in memory than should: the journal is slower than the
+// traffic.
+func (p *publisher) backlog() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.spool != nil && !p.spool.broken.Load() && p.waiting > p.budget.limit.Load()/backlogShare
+}
+
+// over tells that nothing more comes and nothing is left in memory, nor, where that is
+// wanted, in the spool.
+func (p *publisher) over() bool {
+	if p.untilEmpty && p.spooling() {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.done && len(p.lanes) == 0
 }
 
 // next takes a batch that is due. Without one it says how long to wait at most:
@@ -165,6 +203,17 @@ func (p *publisher) next(now time.Time) (batch []*item, wait time.Duration) {
 	return p.cut(submodule), 0
 }
 
+// any takes the batch that waits longest, due or not; nil where none does.
+func (p *publisher) any() []*item {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	submodule, at := p.first()
+	if at.IsZero() {
+		return nil
+	}
+	return p.cut(submodule)
+}
+
 // cut takes the first records of a lane, as many as one message may hold.
 func (p *publisher) cut(submodule string) []*item {
 	lane := p.lanes[submodule]
@@ -174,6 +223,7 @@ func (p *publisher) cut(submodule string) []*item {
 		if n > 0 && size > batchBytes {
 			break
 		}
+		p.waiting -= lane[n].charge
 		n++
 	}
 	if n == len(lane) {
@@ -182,6 +232,17 @@ func (p *publisher) cut(submodule string) []*item {
 		p.lanes[submodule] = lane[n:]
 	}
 	return lane[:n:n]
+}
+
+// back puts a batch in front of its lane again.
+func (p *publisher) back(batch []*item) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	name := batch[0].rec.Submodule
+	p.lanes[name] = append(append([]*item(nil), batch...), p.lanes[name]...)
+	for _, it := range batch {
+		p.waiting += it.charge
+	}
 }
 
 func (p *publisher) sleep(ctx context.Context, d time.Duration) {
@@ -198,16 +259,17 @@ func (p *publisher) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// abandon counts what is left when the time to publish it is over.
+// abandon spools what is left when the time to publish it is over, and counts what
+// cannot be.
 func (p *publisher) abandon() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.done = true
-	for _, lane := range p.lanes {
-		p.ledger.dropped(reasonShutdown, len(lane))
-		p.release(lane)
+	p.mu.Unlock()
+	p.unload()
+	for batch := p.any(); batch != nil; batch = p.any() {
+		p.ledger.dropped(reasonShutdown, len(batch))
+		p.release(batch)
 	}
-	p.lanes = map[string][]*item{}
 }
 
 // release lets go of records: the lane that they were cut from may live on.

@@ -3,8 +3,12 @@ package capture
 // The reasons for which an exchange is dropped, as they stand in the accounts
 // and in the metrics.
 const (
-	// reasonMemory: the byte budget is used up.
-	reasonMemory = "memory"
+	// reasonMemory: the byte budget is used up before the exchange was read and redacted.
+	reasonMemory = "redactor_backlog"
+	// reasonSpoolFull: the journal does not take the record, and the spool is full.
+	reasonSpoolFull = "spool_full"
+	// reasonSpoolDamaged: the record was in the spool, and the disk lost it.
+	reasonSpoolDamaged = "spool_damaged"
 	// reasonTooLarge: a body is longer than max_body.
 	reasonTooLarge = "too_large"
 	// reasonMalformed: the request body is no Chat Completions request.
@@ -28,5 +32,5 @@ const (
 // reasons lists them all, so that each has a counter from the start.
 var reasons = [...]string{
 	reasonMemory, reasonTooLarge, reasonMalformed, reasonIncomplete, reasonEncoding, reasonPanic,
-	reasonUnavailable, reasonFull, reasonRefused, reasonShutdown,
+	reasonUnavailable, reasonSpoolFull, reasonSpoolDamaged, reasonFull, reasonRefused, reasonShutdown,
 }

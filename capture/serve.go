@@ -95,7 +95,7 @@ func (c *Capture) drop(t *take, reason string) {
 	t.mu.Lock()
 	t.drop(reason)
 	t.mu.Unlock()
-	if reason == reasonMemory && c.publisher.away() {
+	if reason == reasonMemory && c.publisher.stuck() {
 		reason = reasonUnavailable // what fills the memory is waiting for NATS
 	}
 	c.ledger.dropped(reason, 1)

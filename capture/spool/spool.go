@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -30,6 +31,7 @@ var ErrFull = errors.New("the spool is full")
 // goroutine, but for State.
 type Spool struct {
 	dir      string
+	lock     *os.File
 	max      int64
 	aead     cipher.AEAD
 	log      *slog.Logger
@@ -107,10 +109,15 @@ func Open(dir string, max int64, key []byte, log *slog.Logger) (*Spool, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
-	s := &Spool{dir: dir, max: max, aead: aead, log: log, openFile: func(path string) (file, error) {
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	s := &Spool{dir: dir, lock: lock, max: max, aead: aead, log: log, openFile: func(path string) (file, error) {
 		return os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
 	}}
 	if err := s.load(); err != nil {
+		lock.Close()
 		return nil, fmt.Errorf("open spool %s: %w", dir, err)
 	}
 	s.note()
@@ -158,6 +165,10 @@ func (s *Spool) End() uint64 { return s.end }
 // the first. When it returns without an error the entry is on disk; on an error it is
 // not in the spool.
 func (s *Spool) Append(records int, payload []byte, at time.Time) (first uint64, err error) {
+	if s.max == 0 {
+		return 0, errors.New("append to spool: it is only emptied ([capture] spool_max = 0)")
+	}
+	at = time.Unix(0, at.UnixNano()) // as it is read back
 	b := s.encode(records, payload, at)
 	size := int64(len(b))
 	if s.bytes()+size > s.max {
@@ -172,7 +183,7 @@ func (s *Spool) Append(records int, payload []byte, at time.Time) (first uint64,
 	}
 	if err != nil {
 		_ = s.last.Truncate(g.size) // the next append does it as well
-		s.Close()
+		s.rest()
 		return 0, fmt.Errorf("append to spool: %w", err)
 	}
 	first = s.end
@@ -180,7 +191,7 @@ func (s *Spool) Append(records int, payload []byte, at time.Time) (first uint64,
 	s.queue = append(s.queue, place{g, g.size, size, first, records, at})
 	g.size, g.end = g.size+size, s.end
 	if g.size >= segmentBytes {
-		s.Close()
+		s.rest()
 	}
 	s.note()
 	return first, nil
@@ -244,7 +255,7 @@ func (s *Spool) Head() *Entry {
 		}
 		s.broken(p.segment, p.offset, lost, err)
 		if p.segment == s.segments[len(s.segments)-1] {
-			s.Close() // nothing good may be put behind what is damaged
+			s.rest() // nothing good may be put behind what is damaged
 			p.segment.end = 0
 		}
 		s.note()
@@ -281,7 +292,7 @@ func (s *Spool) Forget() error {
 			return nil
 		}
 		if len(s.segments) == 1 {
-			s.Close()
+			s.rest()
 		}
 		if err := os.Remove(g.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("delete a segment of the spool: %w", err)
@@ -300,11 +311,34 @@ func (s *Spool) broken(g *segment, offset int64, lost int, err error) {
 	s.log.Error("a segment of the spool is damaged; what lies behind is lost", "segment", filepath.Base(g.path), "at", offset, "records", lost, "err", err)
 }
 
-// Close closes the file that is appended to; what is inside stays, and an append opens it
-// again.
+// lockDir takes the directory for this process, as long as it lives.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s is the spool of another process that runs: %w", dir, err)
+	}
+	return f, nil
+}
+
+// Close gives the spool back; what is inside stays.
 func (s *Spool) Close() {
+	s.rest()
+	s.lock.Close()
+}
+
+// rest closes the file that is appended to; the next append opens it again.
+func (s *Spool) rest() {
 	if s.last != nil {
 		_ = s.last.Close() // it was synced
 		s.last = nil
 	}
+}
+
+// Spent tells that Forget would delete something.
+func (s *Spool) Spent() bool {
+	return len(s.segments) > 0 && (len(s.queue) == 0 || s.queue[0].segment != s.segments[0])
 }

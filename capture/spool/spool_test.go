@@ -137,8 +137,12 @@ func TestSpoolIsSealedAndEnds(t *testing.T) {
 	if err := s.Forget(); err != nil || len(files(t, dir)) != 0 || s.State().Bytes != 0 {
 		t.Errorf("%v, %v, %+v", files(t, dir), err, s.State())
 	}
+	if _, err := s.Append(1, nil, time.Now()); err != nil || s.Head() == nil { // by a clock that has more than a time
+		t.Errorf("%v, head %v", err, s.Head())
+	}
+	s.Pass()
 	add(t, s, 1, 1)
-	if got := drain(t, s); len(got) != 1 || got[0] != 120 {
+	if got := drain(t, s); len(got) != 1 || got[0] != 121 {
 		t.Errorf("numbers begin anew: %v", got)
 	}
 	s.Close()
@@ -161,7 +165,7 @@ func TestSpoolIsSealedAndEnds(t *testing.T) {
 
 func files(t testing.TB, dir string) []string {
 	t.Helper()
-	list, err := filepath.Glob(filepath.Join(dir, "*"))
+	list, err := filepath.Glob(filepath.Join(dir, "*.spool"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +239,7 @@ func TestTurnedBits(t *testing.T) {
 	s := open(t, dir, 1<<30)
 	add(t, s, 2, 1)
 	add(t, s, 2, 1)
-	s.Close()
+	s.rest()
 	s.segments[0].size = segmentBytes // the next append begins another
 	first, err := os.ReadFile(files(t, dir)[0])
 	if err != nil {
@@ -312,7 +316,7 @@ func TestFailingDisk(t *testing.T) {
 		}
 		add(t, s, 1, 10)
 		if kind == "open" {
-			s.Close()
+			s.rest()
 		}
 		fail = kind
 		for range 3 {

@@ -76,7 +76,8 @@ func (p *process) settleOther(ctx context.Context, dir string) (done bool) {
 	defer lock.Close()
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	instance, a, err := capture.Settle(ctx, dir, p.j)
+	cfg := p.config()
+	instance, a, err := capture.Settle(ctx, &cfg.Capture, capture.Home{Shared: cfg.NATS.Dir, Own: dir}, p.j, p.log)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true
 	}

@@ -116,7 +116,7 @@ func (p *process) saveCounters(ctx context.Context) {
 // last: its file is younger than what it had published when it was killed.
 func (p *process) readPast(ctx context.Context) error {
 	for _, dir := range places(p.config().NATS.Dir) {
-		instance, a, err := capture.ReadAccounts(ctx, dir, p.j)
+		instance, a, err := capture.ReadAccounts(ctx, &p.config().Capture, dir, p.j)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

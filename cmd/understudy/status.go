@@ -49,6 +49,8 @@ type StatusStages struct {
 	// Bypass says since when and why this process's proxy is a plain relay; nil where it
 	// records.
 	Bypass *capture.Bypass `json:"bypass,omitempty"`
+	// Spool is nil without a proxy, or where it has none.
+	Spool *SpoolStatus `json:"spool,omitempty"`
 	// Store is the disk of the embedded NATS; nil with an external one.
 	Store  *StoreStatus                 `json:"store,omitempty"`
 	Replay map[string]replay.LaneStatus `json:"replay,omitempty"`
@@ -62,6 +64,24 @@ type StatusStages struct {
 	// Judge says how each judge model is doing; JudgeBudget is the account of all.
 	Judge       map[string]judge.JudgeStatus `json:"judge,omitempty"`
 	JudgeBudget *BudgetStatus                `json:"judge_budget,omitempty"`
+}
+
+// SpoolStatus is what this process's proxy keeps on disk until NATS takes it.
+type SpoolStatus struct {
+	Bytes   int64 `json:"bytes"`
+	Records int   `json:"records"`
+	// OldestAt is since when the oldest of them waits; null without any.
+	OldestAt *time.Time `json:"oldest_at"`
+	// Damaged counts segments that the disk damaged.
+	Damaged int `json:"damaged_segments"`
+}
+
+func orNoTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
 }
 
 // StoreStatus is what the embedded store's file system had left a moment ago. Below
@@ -100,6 +120,9 @@ func (p *process) status() Status {
 	}
 	if p.capture != nil {
 		s.Stages.Bypass = p.capture.Bypassed()
+		if sp := p.capture.Spool(); sp != nil {
+			s.Stages.Spool = &SpoolStatus{Bytes: sp.Bytes, Records: sp.Records, Damaged: sp.Corrupt, OldestAt: orNoTime(sp.Oldest)}
+		}
 	}
 	if free, reserve, full := p.j.Space(); reserve > 0 {
 		s.Stages.Store = &StoreStatus{FreeBytes: free, ReserveBytes: reserve, Full: full}
@@ -142,6 +165,16 @@ func (s *Status) write(w io.Writer) {
 		fmt.Fprintf(w, " + unaccounted after a kill %d", a.Unaccounted)
 	}
 	fmt.Fprintln(w)
+	if sp := s.Stages.Spool; sp != nil && (sp.Records > 0 || sp.Damaged > 0) {
+		fmt.Fprintf(w, "spool: %d of the captured wait on disk for NATS (%.1f MiB)", sp.Records, float64(sp.Bytes)/(1<<20))
+		if sp.OldestAt != nil {
+			fmt.Fprintf(w, ", the oldest since %s", sp.OldestAt.Format(time.RFC3339))
+		}
+		if sp.Damaged > 0 {
+			fmt.Fprintf(w, "; %d segments were damaged", sp.Damaged)
+		}
+		fmt.Fprintln(w)
+	}
 	if a.Ingested > 0 {
 		fmt.Fprintf(w, "from other publishers: %d\n", a.Ingested)
 	}
