@@ -215,10 +215,8 @@ func TestBadConfig(t *testing.T) {
 		"impossible value": {edit: func(s string) string { return s + "concurrency = 0\n" }, want: []string{`endpoint "cand"`, "concurrency is 0"}},
 		"impossible value with its line": {edit: func(s string) string { return s + "[capture]\nsample = 2\n" },
 			want: []string{":23:", "[capture] sample"}},
-		"redaction not switched off": {edit: func(s string) string { return strings.Replace(s, `mode = "off"`, `mode = "on"`, 1) },
-			want: []string{"redact", `mode = "off"`}},
-		"redaction not mentioned": {edit: func(s string) string { return strings.Replace(s, "[capture.redact]\nmode = \"off\"", "", 1) },
-			want: []string{"redact", `mode = "off"`}},
+		"redaction neither on nor off": {edit: func(s string) string { return strings.Replace(s, `mode = "off"`, `mode = "maybe"`, 1) },
+			want: []string{"redact.mode", `"on" or "off"`}},
 		"unknown endpoint": {edit: func(s string) string { return strings.Replace(s, `candidates = ["cand"]`, `candidates = ["cant"]`, 1) },
 			want: []string{`"cant"`, `did you mean "cand"?`, ":8:"}},
 		"endpoint twice": {edit: func(s string) string {
