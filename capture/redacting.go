@@ -32,3 +32,11 @@ func (c *Capture) redact(e *journal.Exchange, r *redact.Redactor, of redact.Subj
 	e.Redactions, e.MediaDropped = n.Spans, n.Media
 	c.meters.redacted(&n)
 }
+
+// StoredName is how the name of a unit or a conversation stands in records.
+func (c *Capture) StoredName(name, tenant string) string {
+	if r := c.settings.Load().redactor; r != nil {
+		return r.Text(name, redact.Subject{Tenant: tenant}, &redact.Counts{})
+	}
+	return name
+}

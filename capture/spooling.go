@@ -326,7 +326,8 @@ func (p *publisher) forget() {
 	}
 }
 
-// forwardEntry publishes what is not stored of an entry.
+// forwardEntry publishes what is not stored of the first entry, and of those behind it that
+// go into the same message.
 func (p *publisher) forwardEntry(ctx context.Context, e *spool.Entry) (err error) {
 	o := p.spool
 	if o.doubt {
@@ -338,16 +339,14 @@ func (p *publisher) forwardEntry(ctx context.Context, e *spool.Entry) (err error
 		}
 		o.skip, o.doubt = o.skip+n, false
 		p.ledger.forwarded(n, last)
-		if o.skip >= e.Records {
-			return nil
-		}
+		return nil // what is stored is passed, and the rest published
 	}
 	recs, err := journal.DecodeExchanges(e.Payload)
 	if err != nil || len(recs) != e.Records { // sealed and checked, so it was written so
 		p.dropSpooled(e.Records-o.skip, fmt.Errorf("read from the spool: %w", err))
 		return nil
 	}
-	recs = recs[o.skip:]
+	recs = o.fill(recs, len(e.Payload))[o.skip:]
 	var seq uint64
 	p.during(func() {
 		err = guarded(ctx, patience(o.tries), func(ctx context.Context) (err error) {
@@ -375,6 +374,25 @@ func (p *publisher) forwardEntry(ctx context.Context, e *spool.Entry) (err error
 		p.dropSpooled(len(recs)-n, err)
 	}
 	return nil
+}
+
+// fill adds to the records of the first entry, which has size bytes, those of the entries
+// behind it, as long as they are of the same sub-module and fit into one message: entries
+// are short where the traffic is, and a message each would be stored more slowly than new
+// ones come.
+func (o *overflow) fill(recs []*journal.Exchange, size int) []*journal.Exchange {
+	for i := 1; len(recs) < batchRecords && size < batchBytes; i++ {
+		e := o.After(i)
+		if e == nil || len(recs)+e.Records > batchRecords || size+len(e.Payload) > batchBytes {
+			break
+		}
+		more, err := journal.DecodeExchanges(e.Payload)
+		if err != nil || len(more) != e.Records || more[0].Submodule != recs[0].Submodule {
+			break
+		}
+		recs, size = append(recs, more...), size+len(e.Payload)
+	}
+	return recs
 }
 
 // dropSpooled drops records of the first entry that had been captured.

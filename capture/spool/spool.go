@@ -263,6 +263,19 @@ func (s *Spool) Head() *Entry {
 	return nil
 }
 
+// After gives the entry so many places behind the one that Head gave, nil where there is
+// none that can be read.
+func (s *Spool) After(places int) *Entry {
+	if places >= len(s.queue) {
+		return nil
+	}
+	e, err := s.read(s.queue[places])
+	if err != nil {
+		return nil // Head finds it damaged when its turn comes
+	}
+	return e
+}
+
 // Pass goes on behind the entry that Head gave.
 func (s *Spool) Pass() {
 	s.queue = s.queue[1:]

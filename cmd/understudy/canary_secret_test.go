@@ -127,6 +127,9 @@ criteria = { check = { nonempty = 0.05 } }
 		}
 		look(strings.Join(args, " "), out+errs)
 	}
+	if out, errs, code := cli(t, "find", planted["e-mail"], "--config", config, "-o", "json"); code != 0 || strings.Count(out, "\n") != 4 {
+		t.Errorf("the unit is not found by the application's name: exit %d, %s%s", code, out, errs)
+	}
 	out, _, _ := cli(t, "export", "--what", "exchanges", "--config", config)
 	var first struct{ ID string }
 	if err := json.Unmarshal([]byte(strings.SplitN(out, "\n", 2)[0]), &first); err != nil {

@@ -36,17 +36,18 @@ type foundLine struct {
 
 var findVerb = &verb{
 	name: "find", short: "exchanges by what others call them",
-	args:     "ID [--config FILE] [-o text|json]",
+	args:     "ID [--tenant NAME] [--config FILE] [-o text|json]",
 	examples: "understudy find req_8f2e61c07a          # the provider's request id\nunderstudy find chatcmpl-9x7d2               # the answer's id\nunderstudy find 4bf92f3577b34da6a3ce929d0e0e4736   # a trace, or a whole traceparent\nunderstudy find interview-4711               # a unit or a conversation",
 	run: func(ctx context.Context, e *env, args []string) error {
 		e.withConfig()
 		e.withOutput("text", "json")
+		tenant := e.flags.String("tenant", "", "the `tenant` within which redaction named a unit or a conversation")
 		rest, err := e.parse(args, 1, 1)
 		if err != nil {
 			return err
 		}
 		var list []foundLine
-		if err := e.ask(ctx, "/api/v1/find/"+url.PathEscape(rest[0]), decodeTo(&list)); err != nil {
+		if err := e.ask(ctx, "/api/v1/find/"+url.PathEscape(rest[0])+"?tenant="+url.QueryEscape(*tenant), decodeTo(&list)); err != nil {
 			return err
 		}
 		for _, l := range list {
@@ -89,10 +90,14 @@ func (p *process) find(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
 	defer cancel()
 	p.waitWarm(ctx)
-	found, err := p.accounts.FindExchanges(ctx, r.PathValue("id"), findMost)
-	if err != nil {
-		fail(w, err)
-		return
+	var found []journal.Found
+	for _, id := range p.storedForms(r.PathValue("id"), r.URL.Query().Get("tenant")) {
+		more, err := p.accounts.FindExchanges(ctx, id, findMost-len(found))
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		found = append(found, more...)
 	}
 	list := []foundLine{}
 	for _, f := range found {

@@ -22,6 +22,7 @@ var forgetVerb = &verb{
 		e.withOutput("text", "json")
 		e.flags.StringVar(&o.what.Unit, "unit", "", "the `name` of the unit, as the application says it or as it is stored")
 		e.flags.StringVar(&o.what.Conversation, "conversation", "", "the `name` of the conversation, as the application says it or as it is stored")
+		e.flags.StringVar(&o.what.Tenant, "tenant", "", "the `tenant` within which redaction named it ([capture] tenant_header, tenant_pointers)")
 		e.flags.BoolVar(&o.yes, "yes", false, "do not ask")
 		if _, err := e.parse(args, 0, 0); err != nil {
 			return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 
@@ -12,6 +13,8 @@ import (
 type forgetRequest struct {
 	Unit         string `json:"unit,omitempty"`
 	Conversation string `json:"conversation,omitempty"`
+	// Tenant is the one for whom the name was redacted, if any.
+	Tenant string `json:"tenant,omitempty"`
 }
 
 // forgetRoutes are on the admin socket alone.
@@ -31,15 +34,20 @@ func (p *process) forget(w http.ResponseWriter, r *http.Request, count bool) {
 		fail(w, &refusal{http.StatusBadRequest, "give a unit or a conversation"})
 		return
 	}
+	forms := p.storedForms(f.Unit+f.Conversation, f.Tenant) // one of them is empty
 	if !p.config().NATS.Create {
-		fail(w, &refusal{http.StatusConflict, "this process may not erase records ([nats] create = false); ask the one that makes the streams (set --config or nats.dir to its own)"})
+		sentence := "this process may not erase records ([nats] create = false); ask the one that makes the streams (set --config or nats.dir to its own)"
+		if len(forms) > 1 {
+			sentence += fmt.Sprintf(", by the name that is stored: %q", forms[1])
+		}
+		fail(w, &refusal{http.StatusConflict, sentence})
 		return
 	}
 	order := &journal.Forgetting{}
 	if f.Unit != "" {
-		order.Units = p.storedForms("unit", f.Unit)
+		order.Units = forms
 	} else {
-		order.Conversations = p.storedForms("conversation", f.Conversation)
+		order.Conversations = forms
 	}
 	ask := p.j.Forget
 	if count {
@@ -56,6 +64,14 @@ func (p *process) forget(w http.ResponseWriter, r *http.Request, count bool) {
 	writeJSON(w, n)
 }
 
-// storedForms are the forms in which the name of a unit or a conversation may be stored.
-// Names are stored as they are given; whatever comes to write them otherwise adds its own.
-func (p *process) storedForms(_, name string) []string { return []string{name} }
+// storedForms are the forms in which the name of a unit or a conversation may be stored: as
+// it is, and, where this process has a proxy, as its redaction writes it for a tenant.
+func (p *process) storedForms(name, tenant string) []string {
+	forms := []string{name}
+	if p.capture != nil {
+		if stored := p.capture.StoredName(name, tenant); stored != name {
+			forms = append(forms, stored)
+		}
+	}
+	return forms
+}

@@ -47,8 +47,12 @@ type Journal struct {
 	wait    sync.WaitGroup
 }
 
-// callTimeout bounds each request to NATS.
-const callTimeout = 5 * time.Second
+// callTimeout bounds each request to NATS, connectTimeout each attempt to connect: Open
+// waits for the first, and a proxy does not serve before.
+const (
+	callTimeout    = 5 * time.Second
+	connectTimeout = 2 * time.Second
+)
 
 // Open takes the state directory and connects. An embedded server is ready
 // when Open returns, unless the disk is full. An external one may be away: Open
@@ -88,7 +92,7 @@ func open(cfg Config, log *slog.Logger, measure func(dir string) (room, error)) 
 func (j *Journal) connect(ctx context.Context) error {
 	opts := []nats.Option{
 		nats.Name("understudy"), nats.MaxReconnects(-1), nats.ReconnectWait(500 * time.Millisecond),
-		nats.Timeout(callTimeout), nats.RetryOnFailedConnect(true),
+		nats.Timeout(connectTimeout), nats.RetryOnFailedConnect(true),
 		// Nothing may wait in the client's own buffer: whoever publishes keeps
 		// its record until it is acknowledged.
 		nats.ReconnectBufSize(-1),
