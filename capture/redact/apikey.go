@@ -8,6 +8,11 @@ import (
 // minToken is the length of the shortest word that is looked at as a key.
 const minToken = 11
 
+// lookAhead is how much of a long word is looked at to tell whether it is a secret. One that
+// is goes on to its end all the same; but words that only begin like secrets, again and
+// again, cost no more than that each.
+const lookAhead = 512
+
 // A keyForm is how keys of one kind begin, and how long what follows is at least.
 type keyForm struct {
 	prefix string
@@ -55,7 +60,8 @@ func (w *walk) token(s []byte, start, end int) {
 	for end > start && (s[end-1] == '.' || s[end-1] == '/' || s[end-1] == '-') { // of the sentence
 		end--
 	}
-	if before := bytes.ToLower(bytes.TrimRight(s[max(0, start-10):start], " \t")); bytes.HasSuffix(before, []byte("bearer")) && end-start >= 16 {
+	before := bytes.ToLower(bytes.TrimRight(s[max(0, start-10):start], " \t"))
+	if bytes.HasSuffix(before, []byte("bearer")) && end-start >= 16 || bytes.HasSuffix(before, []byte("basic")) && end-start >= 12 && bytes.ContainsAny(s[start:end], "0123456789=") {
 		w.found(start, end, KindAPIKey, 0)
 		return
 	}
@@ -63,7 +69,10 @@ func (w *walk) token(s []byte, start, end int) {
 		if from > start && isAlnum(s[from-1]) || !keyFirst[s[from]] {
 			continue
 		}
-		if keep, n := keyIn(s[from:end]); n > 0 {
+		if keep, n := keyIn(s[from:min(end, from+lookAhead)]); n > 0 {
+			if n == lookAhead {
+				n += keyLength(s[from+n : end])
+			}
 			w.found(from, from+n, KindAPIKey, keep)
 			return
 		}
@@ -74,8 +83,9 @@ func (w *walk) token(s []byte, start, end int) {
 // is its prefix.
 func keyIn(word []byte) (keep, n int) {
 	if bytes.HasPrefix(word, []byte("eyJ")) {
-		if parts := bytes.SplitN(word, []byte("."), 4); len(parts) >= 3 && len(parts[0]) >= 10 && bytes.HasPrefix(parts[1], []byte("ey")) {
-			return 3, len(parts[0]) + 1 + len(parts[1]) + 1 + keyLength(parts[2])
+		// A head of the usual claims fits into what is looked at; the rest follows.
+		if head, rest, ok := bytes.Cut(word, []byte(".")); ok && len(head) >= 10 && bytes.HasPrefix(rest, []byte("ey")) {
+			return 3, keyLength(word)
 		}
 		return 0, 0
 	}
@@ -138,7 +148,8 @@ func (w *walk) namedSecrets(s []byte) {
 			end--
 		}
 		if end-start < minSecret || !bytes.ContainsAny(s[start:end], "0123456789!#$%&*+-@^_~") || bytes.EqualFold(s[start:end], []byte("bearer")) {
-			continue // "password: required"
+			i = max(i, end-1) // "password: required"; what it ends with is no secret either
+			continue
 		}
 		w.found(start, end, KindAPIKey, 0)
 		i = end - 1

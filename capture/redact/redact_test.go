@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -385,6 +386,39 @@ func TestAddressesOfDocumentationAlone(t *testing.T) {
 		a := netip.MustParseAddr(r.Text(fmt.Sprintf("9.%d.7.%d", i, i), Subject{}, &Counts{}))
 		if !slices.ContainsFunc([]string{"192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"}, func(p string) bool { return netip.MustParsePrefix(p).Contains(a) }) {
 			t.Fatalf("%s is nobody's to use", a)
+		}
+	}
+}
+
+// No text costs more than its length, whatever it is made of: a body of a megabyte is read in
+// a moment.
+func TestTimeGoesByLength(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.NationalIDs = NationalIDs()
+	r, err := New(cfg, []byte("k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const short, times = 1 << 15, 32
+	for _, piece := range []string{
+		"1", "1 ", "1234 ", "1-", "+(1", "(", "@", "a@", "a.b@c.d.", "aaaaaaaa@", "a", ":", "a1:", "::1", "-----BEGIN PRIVATE KEY ", "-----BEGIN PRIVATE KEY----- ",
+		"\"\\\n", "sk-", "sk-a", "eyJ.", "eyJaaaaaaaaaa.eyaaaa", "DE12", "DE12 ", "password=", "password: a ", "bearer abcdefghijklmnopq ", "a1@b.co +491511234567 ", "1.1.1.1.", "00 ", "12345678Z ",
+	} {
+		cost := func(n int) time.Duration {
+			body, _ := json.Marshal(map[string]string{"content": strings.Repeat(piece, n/len(piece))})
+			best := time.Hour
+			for range 3 {
+				began := time.Now()
+				if _, err := r.JSON(body, Subject{}, &Counts{}); err != nil {
+					t.Fatal(err)
+				}
+				best = min(best, time.Since(began))
+			}
+			return best
+		}
+		one, many := cost(short), cost(short*times)
+		if many > 8*times*max(one, 50*time.Microsecond) { // a quadratic one takes 32 times as much
+			t.Errorf("%q: %v for %d bytes, %v for %d", piece, one, short, many, short*times)
 		}
 	}
 }
