@@ -43,9 +43,8 @@ func NationalIDs() []string { return slices.Sorted(maps.Keys(nationalIDs)) }
 // nationalRun finds a number of digits alone in a run.
 func (w *walk) nationalRun(r *run, n nationalID) {
 	for from := range r.groups {
-		var digits []byte
-		for to := from; to < len(r.groups); to++ {
-			digits = append(digits, r.of(r.groups[to])...)
+		for to := from; to < min(len(r.groups), from+mostGroups); to++ {
+			digits := r.digits[r.groups[from].pos : r.groups[to].pos+r.groups[to].end-r.groups[to].start]
 			if len(digits) > n.digits {
 				break
 			}

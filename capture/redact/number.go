@@ -17,6 +17,7 @@ type run struct {
 // A group is the digits between two separators.
 type group struct {
 	start, end int
+	pos        int    // of its first digit among all of the run
 	sep        string // what stands before it
 }
 
@@ -77,7 +78,7 @@ func (w *walk) readRun(s []byte, i int) {
 	r.letters = isLetter(before) || before == '_' || before >= 0x80 && !bytes.HasSuffix(s[:i], []byte("\u00a0"))
 	sep := ""
 	for i < len(s) && len(r.digits) < mostDigits {
-		g := group{start: i, sep: sep}
+		g := group{start: i, pos: len(r.digits), sep: sep}
 		for i < len(s) && isDigit(s[i]) {
 			i++
 		}
@@ -144,43 +145,23 @@ func (w *walk) cardRun(r *run) bool {
 		if r.groups[from].sep == "." { // the decimals of a number
 			continue
 		}
-		var digits []byte
+		digits := r.digits[r.groups[from].pos:]
 		for to := from; to < len(r.groups); to++ {
 			g := r.groups[to]
 			if to > from && g.sep != " " && g.sep != "-" && g.sep != "\u00a0" && g.sep != "." {
 				break
 			}
-			digits = append(digits, r.of(g)...)
-			if len(digits) > 19 {
+			digits := digits[:g.pos+g.end-g.start-r.groups[from].pos]
+			if len(digits) > 19 || to > from && min(g.end-g.start, r.groups[from].end-r.groups[from].start) < 3 {
 				break
 			}
-			if len(digits) >= 13 && (to == from || smallest(r.groups[from:to+1]) >= 3) && cardScheme(digits) && luhn(digits) {
+			if len(digits) >= 13 && cardScheme(digits) && luhn(digits) {
 				w.found(r.groups[from].start, g.end, KindCard, 0)
 				return true
 			}
 		}
 	}
 	return false
-}
-
-// of are the digits of one group.
-func (r *run) of(g group) []byte {
-	n := 0
-	for _, other := range r.groups {
-		if other.start == g.start {
-			break
-		}
-		n += other.end - other.start
-	}
-	return r.digits[n : n+g.end-g.start]
-}
-
-func smallest(groups []group) int {
-	n := mostDigits
-	for _, g := range groups {
-		n = min(n, g.end-g.start)
-	}
-	return n
 }
 
 // cardScheme tells whether digits begin as those of a card do (ISO/IEC 7812: Visa,

@@ -9,13 +9,16 @@ import (
 // country code, the trunk's 0 with groups behind it, the North American 3-3-4, or a word
 // before them. Dates, amounts and long ids have none of these.
 
+// mostGroups is of how many groups a number of a telephone or a person consists at most.
+const mostGroups = 8
+
 // phoneRun finds a telephone number that a run is, or that stands in it behind a space.
 func (w *walk) phoneRun(s []byte, r *run) {
 	for from := 0; from < len(r.groups); from++ {
 		if from > 0 && r.groups[from].sep != " " {
 			continue
 		}
-		for to := len(r.groups); to > from; to-- { // what follows may be another number
+		for to := min(len(r.groups), from+mostGroups); to > from; to-- { // what follows may be another number
 			groups := r.groups[from:to]
 			n := digitsIn(groups)
 			if n < 7 {

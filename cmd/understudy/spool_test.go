@@ -127,11 +127,15 @@ func (s *siege) storm(kills int) (at []time.Time) {
 func (s *siege) verify(kills []time.Time) {
 	t := s.t
 	t.Helper()
-	eventually(t, 60*time.Second, "the spool is empty and the accounts close", func() bool {
-		var st Status
+	var st Status
+	defer func() {
+		if t.Failed() {
+			t.Logf("NATS %s, spool %+v, accounts %+v", st.Stages.NATS, *st.Stages.Spool, st.Accounts.Accounts)
+		}
+	}()
+	eventually(t, 90*time.Second, "the spool is empty and the accounts close", func() bool {
 		getJSON(t, "http://"+s.relay.admin+"/api/v1/status", &st)
-		a := st.Accounts.Accounts
-		return st.Stages.NATS == "up" && st.Stages.Spool.Records == 0 && a.Pending == 0
+		return st.Stages.NATS == "up" && st.Stages.Spool.Records == 0 && st.Accounts.Pending == 0
 	})
 	time.Sleep(time.Second) // one save more
 	a := s.relay.accounts(t)
