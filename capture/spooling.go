@@ -303,6 +303,8 @@ func (p *publisher) forward(ctx context.Context) {
 	if err := p.forwardEntry(ctx, e); err != nil {
 		if errors.Is(err, journal.ErrUnavailable) {
 			p.lost(err)
+		} else if o.tries == 0 {
+			p.log.Warn("the journal does not take what is spooled; it waits", "err", err)
 		}
 		o.tries++
 		p.rest(ctx, pauseOf(o.tries))

@@ -4,5 +4,5 @@ package main
 
 import "testing"
 
-// Sixty kills at random moments.
-func TestCrashOfSpool(t *testing.T) { newSiege(t).run(60) }
+// Forty kills at random moments.
+func TestCrashOfSpool(t *testing.T) { newSiege(t).run(40) }

@@ -44,7 +44,7 @@ func newSiege(t *testing.T) *siege {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { openai.Close() })
-	s.relay = startRelay(t, openai.URL(), "", fmt.Sprintf("url = %q\nmax_store = 268435456", s.broker.url()))
+	s.relay = startRelay(t, openai.URL(), "", fmt.Sprintf("url = %q\nmax_store = 1610612736", s.broker.url())) // each request is a conversation, with a secret of its own
 	return s
 }
 
