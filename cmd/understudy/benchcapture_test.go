@@ -5,7 +5,7 @@
 //
 //	BENCH_ROUNDS=5     interleaved rounds
 //	BENCH_SYNC=always  how NATS syncs, or "interval"
-//	BENCH_REDACT=off   what [capture.redact] mode is
+//	BENCH_REDACT=on    what [capture.redact] mode is
 //	BENCH_ONLY=1k,…    of the loads 1k, 120k, 1m, open, open120k, streams
 //	BENCH_PROFILE=DIR  where TestBenchCaptureProfile writes profiles
 package main
@@ -83,7 +83,7 @@ type benchSite struct {
 
 func newBenchSite(t testing.TB) *benchSite {
 	t.Helper()
-	s := &benchSite{sync: benchOption("BENCH_SYNC", "always"), redact: benchOption("BENCH_REDACT", "off")}
+	s := &benchSite{sync: benchOption("BENCH_SYNC", "always"), redact: benchOption("BENCH_REDACT", "on")}
 	s.upstream, _ = benchServe(t, benchLoadCore, benchJob{Role: "upstream"})
 	return s
 }
