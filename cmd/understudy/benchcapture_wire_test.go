@@ -52,7 +52,7 @@ func benchText(r *rand.Rand, n int) string {
 const benchDigits = 10
 
 // benchMark stands before the number of a request in its body.
-const benchMark = `"conversation":"interview-`
+const benchMark = `"request":"interview-`
 
 // A benchRequest is a request whose number can be changed in place.
 type benchRequest struct {
