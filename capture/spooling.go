@@ -17,7 +17,8 @@ import (
 
 // How each record is stored once, although NATS is away and processes are killed.
 //
-// Records are stored in one order: first what is in the spool, then what is in memory. So
+// Records are stored in one order, which is that of their sub-modules: first what is in the
+// spool, then what is in memory. So
 // the journal's count of this proxy's records behind the last acknowledged message
 // (CountSince) says which of those in doubt it has, as long as it is known which come
 // first. That is kept so:

@@ -41,17 +41,18 @@ func (r *rig) drained() {
 	eventually(r.t, "the end of the spool", func() bool { s := r.Spool(); return s.Records == 0 && s.Bytes == 0 }, func() any { return *r.Spool() })
 }
 
-// once tells whether conversations 0 to n-1 are stored, once and in order.
+// once tells whether conversations 0 to n-1 are stored, once and, within a sub-module, in
+// order.
 func (s *shelf) once(t *testing.T, n int) {
 	t.Helper()
 	seen := map[string]int{}
-	var last time.Time
+	last := map[string]time.Time{}
 	for _, e := range s.records() {
 		seen[e.Conversation]++
-		if e.At.Before(last.Add(-500 * time.Millisecond)) { // workers may overtake each other a little
+		if e.At.Before(last[e.Submodule].Add(-500 * time.Millisecond)) { // workers may overtake each other a little
 			t.Errorf("conversation %s comes late", e.Conversation)
 		}
-		last = e.At
+		last[e.Submodule] = e.At
 	}
 	for i := range n {
 		if seen[fmt.Sprint(i)] != 1 {
