@@ -72,11 +72,11 @@ func TestSpoolIsAQueue(t *testing.T) {
 		s := begin()
 		next, end := uint64(0), uint64(0) // as the caller keeps them
 		var kept []int                    // records of the entries inside
-		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+		for range rapid.IntRange(1, 15).Draw(t, "steps") {
 			switch rapid.IntRange(0, 4).Draw(t, "step") {
 			case 0, 1:
 				n := rapid.IntRange(1, 5).Draw(t, "records")
-				size := rapid.SampledFrom([]int{0, 3, 300_000}).Draw(t, "size")
+				size := rapid.SampledFrom([]int{0, 3, 100_000}).Draw(t, "size")
 				if first, err := s.Append(n, payload(end, size), time.Unix(int64(end), 0)); err != nil || first != end {
 					t.Fatalf("appended as %d, want %d: %v", first, end, err)
 				}
