@@ -98,7 +98,7 @@ func begin(t *testing.T, dir string, pub Publisher, upstream string) *Capture {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Redact.Mode = "off"
-	c, err := New(cfg, []Upstream{{Name: "openai", BaseURL: upstream}}, nil, pub, Home{dir, dir}, slog.New(slog.DiscardHandler), metrics.NewSet())
+	c, err := New(cfg, []Upstream{{Name: "openai", BaseURL: upstream}}, nil, pub, Home{Shared: dir, Own: dir}, slog.New(slog.DiscardHandler), metrics.NewSet())
 	if err != nil {
 		t.Fatal(err)
 	}

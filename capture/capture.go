@@ -35,8 +35,11 @@ type Home struct {
 	// Shared holds what all proxies of the host have in common: the hash key, and whether
 	// they are bypassed.
 	Shared string
-	// Own holds the accounts; it belongs to one process at a time.
+	// Own holds the accounts and the spool; it belongs to one process at a time.
 	Own string
+	// KeepFree is what the spool leaves free of its file system, in bytes: an embedded
+	// NATS may have its store there.
+	KeepFree int64
 }
 
 // A Capture is the proxy. Its Handler serves at once; Run carries what was

@@ -126,7 +126,7 @@ func start(t testing.TB, upstream string, rc rigConfig) *rig {
 		rc.log = io.Discard
 	}
 	log := slog.New(slog.NewTextHandler(rc.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	c, err := New(cfg, rc.upstreams, rc.known, rc.pub, Home{rc.dir, rc.dir}, log, r.set)
+	c, err := New(cfg, rc.upstreams, rc.known, rc.pub, Home{Shared: rc.dir, Own: rc.dir}, log, r.set)
 	if err != nil {
 		t.Fatal(err)
 	}

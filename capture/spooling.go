@@ -75,7 +75,7 @@ func openSpool(cfg *Config, home Home, key []byte, log *slog.Logger) (*spool.Spo
 	if cfg.SpoolMax == 0 {
 		return existingSpool(cfg, home, key, log)
 	}
-	return spool.Open(cfg.SpoolDir(home.Own), int64(cfg.SpoolMax), keyed(key, "spool"), log)
+	return spool.Open(cfg.SpoolDir(home.Own), int64(cfg.SpoolMax), home.KeepFree, keyed(key, "spool"), log)
 }
 
 // existingSpool is openSpool where there is one already.
@@ -84,7 +84,7 @@ func existingSpool(cfg *Config, home Home, key []byte, log *slog.Logger) (*spool
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	return spool.Open(dir, int64(cfg.SpoolMax), keyed(key, "spool"), log)
+	return spool.Open(dir, int64(cfg.SpoolMax), home.KeepFree, keyed(key, "spool"), log)
 }
 
 // SpoolDir is the directory of the spool of a proxy whose own files lie in own.
@@ -342,7 +342,9 @@ func (p *publisher) forwardEntry(ctx context.Context, e *spool.Entry) (err error
 		}
 		o.skip, o.doubt = o.skip+n, false
 		p.ledger.forwarded(n, last)
-		return nil // what is stored is passed, and the rest published
+		if n > 0 {
+			return nil // what is stored is passed, then the rest is published
+		}
 	}
 	recs, err := journal.DecodeExchanges(e.Payload)
 	if err != nil || len(recs) != e.Records { // sealed and checked, so it was written so

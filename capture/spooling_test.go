@@ -147,7 +147,7 @@ func TestSettleStoresWhatIsLeft(t *testing.T) {
 	r.spooled(30)
 	r.stop()
 	cfg := DefaultConfig()
-	home := Home{dir, dir}
+	home := Home{Shared: dir, Own: dir}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if _, _, err := Settle(ctx, &cfg, home, r.shelf, slog.New(slog.DiscardHandler)); err == nil {

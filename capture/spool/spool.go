@@ -35,6 +35,7 @@ type Spool struct {
 	max      int64
 	aead     cipher.AEAD
 	log      *slog.Logger
+	keepFree int64
 	openFile func(path string) (file, error) // tests make disks fail with it
 
 	segments []*segment
@@ -95,9 +96,9 @@ type State struct {
 }
 
 // Open opens the spool of a directory, or makes one. max bounds what its files may hold
-// together, in bytes; key, of 32 bytes, seals the entries: with another one they are
+// together, in bytes, and keepFree is what they leave free of their file system; key, of 32 bytes, seals the entries: with another one they are
 // damaged. A tail that a kill or a power cut left half written is cut off.
-func Open(dir string, max int64, key []byte, log *slog.Logger) (*Spool, error) {
+func Open(dir string, max, keepFree int64, key []byte, log *slog.Logger) (*Spool, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
@@ -113,7 +114,7 @@ func Open(dir string, max int64, key []byte, log *slog.Logger) (*Spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
-	s := &Spool{dir: dir, lock: lock, max: max, aead: aead, log: log, openFile: func(path string) (file, error) {
+	s := &Spool{dir: dir, keepFree: keepFree, lock: lock, max: max, aead: aead, log: log, openFile: func(path string) (file, error) {
 		return os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
 	}}
 	if err := s.load(); err != nil {
@@ -171,7 +172,7 @@ func (s *Spool) Append(records int, payload []byte, at time.Time) (first uint64,
 	at = time.Unix(0, at.UnixNano()) // as it is read back
 	b := s.encode(records, payload, at)
 	size := int64(len(b))
-	if s.bytes()+size > s.max {
+	if s.bytes()+size > s.max || !s.hasRoom(size) {
 		return 0, ErrFull
 	}
 	if err := s.ready(); err != nil {
@@ -195,6 +196,13 @@ func (s *Spool) Append(records int, payload []byte, at time.Time) (first uint64,
 	}
 	s.note()
 	return first, nil
+}
+
+// hasRoom tells whether the file system has so many bytes besides those to be kept free.
+// Where it cannot be asked, writing says it.
+func (s *Spool) hasRoom(size int64) bool {
+	var fs syscall.Statfs_t
+	return syscall.Statfs(s.dir, &fs) != nil || int64(fs.Bavail)*int64(fs.Bsize)-size >= s.keepFree
 }
 
 // ready opens the segment that is appended to.

@@ -18,7 +18,7 @@ var key = bytes.Repeat([]byte{7}, 32)
 
 func open(t testing.TB, dir string, max int64) *Spool {
 	t.Helper()
-	s, err := Open(dir, max, key, slog.New(slog.DiscardHandler))
+	s, err := Open(dir, max, 0, key, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestSpoolIsAQueue(t *testing.T) {
 		}
 		defer os.RemoveAll(dir)
 		begin := func() *Spool {
-			s, err := Open(dir, 1<<30, key, slog.New(slog.DiscardHandler))
+			s, err := Open(dir, 1<<30, 0, key, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -147,14 +147,14 @@ func TestSpoolIsSealedAndEnds(t *testing.T) {
 	}
 	s.Close()
 
-	other, err := Open(t.TempDir(), 1<<30, key, slog.New(slog.DiscardHandler))
+	other, err := Open(t.TempDir(), 1<<30, 0, key, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if other.Resume(500); other.End() != 500 {
 		t.Errorf("without files the numbers go on at %d", other.End())
 	}
-	stranger, err := Open(dir, 1<<30, bytes.Repeat([]byte{8}, 32), slog.New(slog.DiscardHandler))
+	stranger, err := Open(dir, 1<<30, 0, bytes.Repeat([]byte{8}, 32), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,6 +193,10 @@ func TestSpoolIsBounded(t *testing.T) {
 	}
 	if _, err := s.Append(1, []byte("short"), time.Now()); err != nil { // it fits
 		t.Error(err)
+	}
+	s.keepFree = 1 << 60
+	if _, err := s.Append(1, []byte("short"), time.Now()); !errors.Is(err, ErrFull) {
+		t.Errorf("the disk has less than it is to keep: %v", err)
 	}
 }
 
@@ -351,7 +355,7 @@ func TestResumeInsideOfAnEntry(t *testing.T) {
 var _ io.Writer = flaky{}
 
 func FuzzOpen(f *testing.F) {
-	s, err := Open(f.TempDir(), 1<<20, key, slog.New(slog.DiscardHandler))
+	s, err := Open(f.TempDir(), 1<<20, 0, key, slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -99,6 +99,11 @@ func (p *post) askMany(what string, n int) {
 	}
 }
 
+// notStored are the exchanges that neither the full store nor the spool beside it took.
+func notStored(st Status) int64 {
+	return st.Accounts.Dropped["journal_full"] + st.Accounts.Dropped["spool_full"]
+}
+
 func TestProxyOnAFullDisk(t *testing.T) {
 	p, disk := diskPost(t)
 	d := p.run()
@@ -124,7 +129,7 @@ func TestProxyOnAFullDisk(t *testing.T) {
 		dropped := int64(i+1) * 20
 		eventually(t, 10*time.Second, "what could not be stored is counted", func() bool {
 			st := p.statusSoon()
-			return st.Accounts.Dropped["journal_full"] == dropped && st.Accounts.Captured == 20 && closed(st)
+			return notStored(st) == dropped && st.Accounts.Captured == 20 && closed(st)
 		})
 	}
 	if out, _, _ := cli(t, "status", "--config", p.config); !strings.Contains(out, "NOTHING IS STORED") {
@@ -189,7 +194,7 @@ func TestProxyWhoseStoreBroke(t *testing.T) {
 			eventually(t, 10*time.Second, "the disk has room", func() bool { return !p.statusSoon().Stages.Store.Full })
 		}
 	}
-	eventually(t, 20*time.Second, "records are dropped and counted", func() bool { return p.statusSoon().Accounts.Dropped["journal_full"] > 0 })
+	eventually(t, 20*time.Second, "records are dropped and counted", func() bool { return notStored(p.statusSoon()) > 0 })
 	before := p.statusSoon().Accounts.Captured
 	disk.empty()
 	eventually(t, 20*time.Second, "capturing goes on", func() bool { return p.statusSoon().Accounts.Captured > before+100 })

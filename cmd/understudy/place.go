@@ -77,7 +77,7 @@ func (p *process) settleOther(ctx context.Context, dir string) (done bool) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	cfg := p.config()
-	instance, a, err := capture.Settle(ctx, &cfg.Capture, capture.Home{Shared: cfg.NATS.Dir, Own: dir}, p.j, p.log)
+	instance, a, err := capture.Settle(ctx, &cfg.Capture, p.homeIn(dir), p.j, p.log)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true
 	}
@@ -92,6 +92,15 @@ func (p *process) settleOther(ctx context.Context, dir string) (done bool) {
 }
 
 // home says where a process's proxy has its files.
-func (p *process) home() capture.Home {
-	return capture.Home{Shared: p.config().NATS.Dir, Own: p.j.Dir()}
+func (p *process) home() capture.Home { return p.homeIn(p.j.Dir()) }
+
+// keepFree is what a spool leaves free of a disk that no store of ours lies on.
+const keepFree = 64 << 20
+
+func (p *process) homeIn(own string) capture.Home {
+	h := capture.Home{Shared: p.config().NATS.Dir, Own: own, KeepFree: keepFree}
+	if _, reserve, _ := p.j.Space(); reserve > 0 {
+		h.KeepFree = reserve
+	}
+	return h
 }
