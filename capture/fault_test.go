@@ -97,7 +97,7 @@ func TestAnswerOfAClientThatLeftIsReadToItsEnd(t *testing.T) {
 			} else {
 				leaveAt(t, r, came)
 			}
-			<-time.After(200 * time.Millisecond) // until the proxy has seen it
+			<-time.After(time.Second) // until the proxy has seen it
 			close(left)
 			e := r.one()
 			if e.Usage == nil || e.Usage.Estimated || e.Usage.OutputTokens != 3 || !e.Aborted || e.Class != llm.ClassOK || !strings.Contains(string(e.Response), "Fine.") {
