@@ -23,11 +23,12 @@ const (
 )
 
 // memoryLimit is the limit of the Go runtime for a proxy that keeps live bytes. Its floor is
-// the budget and what is needed besides; where thousands of connections need more, it leaves
-// the heap the room to double that it has without a limit, so that no processor time goes
-// into collecting what is in use.
+// the budget and what is needed besides. What is in use beyond the budget, by thousands of
+// connections it may be, has the room to double that a heap has without a limit, so that no
+// processor time goes into collecting what is in use.
 func memoryLimit(cfg *Config, live int64) int64 {
-	return besidesBudget + max(int64(cfg.Capture.Memory), 2*live)
+	budget := int64(cfg.Capture.Memory)
+	return besidesBudget + max(budget, 2*live-budget)
 }
 
 // boundMemory sets, until ctx ends, how much memory a process that is nothing but a proxy
